@@ -1,0 +1,1 @@
+//! Pure dataflow operators: no I/O, no models, no clocks.

@@ -1,0 +1,1 @@
+//! Riffle, a streaming data-curation engine.
