@@ -1,1 +1,4 @@
-//! Riffle, a streaming data-curation engine.
+//! Riffle, a streaming data-curation engine for language-model pre-training.
+
+pub mod log;
+pub mod records;

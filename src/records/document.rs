@@ -1,0 +1,143 @@
+//! Documents in Dolma's form: `{id, text, source, added, created, metadata}`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Why bytes are no document. `Display` is the reason given in the dead letter.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DocumentError {
+    /// The value is larger than the limit.
+    #[error("the document has {bytes} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// The value's size.
+        bytes: usize,
+        /// The largest size that is taken.
+        limit: usize,
+    },
+    /// The value is no UTF-8.
+    #[error("invalid UTF-8 at byte {byte}")]
+    Utf8 {
+        /// The first byte that does not fit.
+        byte: usize,
+    },
+    /// The value is no JSON object of the form.
+    #[error("invalid document: {0}")]
+    Json(String),
+    /// The document has no usable id.
+    #[error("the document has an empty id")]
+    EmptyId,
+    /// There is nothing to score.
+    #[error("the document has an empty text")]
+    EmptyText,
+    /// The record's key names another document.
+    #[error("the record's key is not the document's id {id:?}")]
+    KeyMismatch {
+        /// The id inside the value.
+        id: String,
+    },
+}
+
+/// The parts of a document that every reader needs; the rest stays in the JSON it was read from.
+#[derive(Debug, Deserialize)]
+pub struct Document<'a> {
+    /// Names the document: a later one of the same id replaces it.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// The text to be scored.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// What an earlier run of an engine like this one added; it gives way to our own.
+    #[serde(borrow, default)]
+    pub riffle: Option<&'a serde_json::value::RawValue>,
+}
+
+impl<'a> Document<'a> {
+    /// The document in `value`, of at most `bytes_max` bytes.
+    ///
+    /// Nesting deeper than 128 levels is refused by the JSON parser.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when the value is too large, is no such document, or has an empty id or
+    /// text.
+    pub fn parse(value: &'a [u8], bytes_max: usize) -> Result<Self, DocumentError> {
+        if value.len() > bytes_max {
+            return Err(DocumentError::TooLarge {
+                bytes: value.len(),
+                limit: bytes_max,
+            });
+        }
+        let json = std::str::from_utf8(value).map_err(|error| DocumentError::Utf8 {
+            byte: error.valid_up_to(),
+        })?;
+        let document: Document<'a> =
+            serde_json::from_str(json).map_err(|error| DocumentError::Json(error.to_string()))?;
+        if document.id.is_empty() {
+            return Err(DocumentError::EmptyId);
+        }
+        if document.text.is_empty() {
+            return Err(DocumentError::EmptyText);
+        }
+        Ok(document)
+    }
+}
+
+/// The value at a path of a document's JSON, such as `metadata.perplexity`; `None` where there is
+/// none or the JSON does not parse.
+pub fn field(document: &[u8], path: &str) -> Option<Value> {
+    let mut value: Value = serde_json::from_slice(document).ok()?;
+    for name in path.split('.') {
+        value = value.get_mut(name)?.take();
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_takes_dolma_documents_and_names_what_is_wrong_with_others() {
+        let parse = |json: &'static str| Document::parse(json.as_bytes(), 100);
+        let document = parse(r#"{"id": "a", "text": "b\n", "metadata": {"lang": "en"}}"#).unwrap();
+        assert_eq!((&*document.id, &*document.text), ("a", "b\n"));
+        assert_eq!(
+            parse(r#"{"id": "", "text": "b"}"#).unwrap_err(),
+            DocumentError::EmptyId
+        );
+        assert_eq!(
+            parse(r#"{"id": "a", "text": ""}"#).unwrap_err(),
+            DocumentError::EmptyText
+        );
+        let missing = parse(r#"{"id": "a"}"#).unwrap_err().to_string();
+        assert!(missing.contains("missing field `text`"), "{missing}");
+        assert_eq!(
+            Document::parse(b"{\"id\": \"\xff\"}", 100).unwrap_err(),
+            DocumentError::Utf8 { byte: 8 }
+        );
+        assert_eq!(
+            Document::parse(&[b' '; 101], 100).unwrap_err(),
+            DocumentError::TooLarge {
+                bytes: 101,
+                limit: 100
+            }
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_overflow() {
+        let deep = format!(r#"{{"id": "a", "text": "b", "x": {}"#, "[".repeat(100_000));
+        assert!(matches!(
+            Document::parse(deep.as_bytes(), 1 << 20),
+            Err(DocumentError::Json(_))
+        ));
+    }
+
+    #[test]
+    fn field_follows_a_path() {
+        let json = br#"{"metadata": {"perplexity": 304.6}}"#;
+        assert_eq!(field(json, "metadata.perplexity"), Some(Value::from(304.6)));
+        assert_eq!(field(json, "metadata.missing"), None);
+    }
+}
