@@ -1,4 +1,9 @@
 //! Riffle, a streaming data-curation engine for language-model pre-training.
 
+pub mod config;
+pub mod curate;
+mod dataflow;
+pub mod engine;
 pub mod log;
 pub mod records;
+pub mod score;

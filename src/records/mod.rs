@@ -1,10 +1,16 @@
 //! The records of the logs, and how they are written as bytes.
 //!
-//! Documents and curated documents are JSON, for others to write and read. Records between our own
-//! processes are bincode behind a version byte.
+//! Documents, curated documents and statistics are JSON, for others to write and read. Records
+//! between our own processes are bincode behind a version byte.
 
+mod curated;
+mod dead_letter;
 mod document;
+mod progress;
 mod scored;
 
+pub use curated::Measures;
+pub use dead_letter::dead_letter;
 pub use document::{Document, DocumentError, field};
+pub use progress::{Progress, ProgressError};
 pub use scored::{Scored, ScoredError};

@@ -1,0 +1,114 @@
+//! What the operators know of a document.
+
+use operators::{DocumentHash, Upsert};
+use serde::{Deserialize, Serialize};
+
+use super::groups::{GroupCode, Groups};
+use crate::log::{Position, Received};
+use crate::records::{Scored, ScoredError};
+
+/// The facts of a live document, 24 bytes by value in every stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Where its scored record stands: its text is read back from there.
+    pub position: Position,
+    /// Mean negative log-likelihood, in billionths of a nat, rounded to the nearest.
+    pub mean_nll: i64,
+    /// Tokens scored.
+    pub tokens: u32,
+    /// The values of the fields that stages group by.
+    pub group: GroupCode,
+}
+
+/// The unit of [`Facts::mean_nll`] in nats.
+pub const NANO: f64 = 1e-9;
+
+/// Why a scored record cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The record has no key, so it names no document.
+    #[error("a scored record without a key")]
+    NoKey,
+    /// The record does not decode.
+    #[error(transparent)]
+    Scored(#[from] ScoredError),
+    /// The score has no place in an order.
+    #[error("a score of {0} nats")]
+    Score(f64),
+}
+
+/// What a scored record says of its document: its facts, or that it is taken down.
+///
+/// # Errors
+/// [`FactsError`] when the record is not one of ours.
+pub fn upsert(received: &Received, groups: &Groups) -> Result<Upsert<Facts>, FactsError> {
+    let key = received.record.key.as_deref().ok_or(FactsError::NoKey)?;
+    let id = document_hash(key);
+    let Some(value) = received.record.value.as_deref() else {
+        return Ok(Upsert { id, record: None });
+    };
+    let scored = Scored::decode(value)?;
+    let nll = scored.mean_nll_nats;
+    if !(nll.abs() * 2.0 < i64::MAX as f64 * NANO) {
+        return Err(FactsError::Score(nll));
+    }
+    let facts = Facts {
+        position: received.position,
+        mean_nll: (nll / NANO).round() as i64,
+        tokens: scored.tokens,
+        group: groups.code(scored.document),
+    };
+    Ok(Upsert { id, record: Some(facts) })
+}
+
+/// The hash that a document goes by in the operators, from the id's UTF-8.
+fn document_hash(id: &[u8]) -> DocumentHash {
+    let hash = blake3::hash(id);
+    DocumentHash::from_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Record;
+
+    fn received(mean_nll_nats: f64) -> Received {
+        let scored = Scored {
+            mean_nll_nats,
+            tokens: 3,
+            truncated: false,
+            scorer: "test",
+            codes: Vec::new(),
+            embedding: Vec::new(),
+            quality: None,
+            skill: None,
+            document: b"{}",
+        };
+        let record = Record {
+            key: Some(b"a".to_vec()),
+            value: Some(scored.encode()),
+            headers: Vec::new(),
+        };
+        Received { position: Position::new(1, 2), record }
+    }
+
+    #[test]
+    fn a_record_becomes_facts_and_a_tombstone_a_takedown() {
+        let groups = Groups::new([]);
+        let facts = upsert(&received(2.5), &groups).unwrap().record.unwrap();
+        assert_eq!((facts.mean_nll, facts.tokens), (2_500_000_000, 3));
+        assert_eq!(facts.position, Position::new(1, 2));
+        let mut takedown = received(2.5);
+        takedown.record.value = None;
+        let (id, gone) = (document_hash(b"a"), upsert(&takedown, &groups).unwrap());
+        assert_eq!((gone.id, gone.record), (id, None));
+    }
+
+    #[test]
+    fn scores_without_a_place_in_an_order_are_refused() {
+        for nll in [f64::NAN, f64::INFINITY, -1e300] {
+            let error = upsert(&received(nll), &Groups::new([])).unwrap_err();
+            assert!(matches!(error, FactsError::Score(_)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Groups by name: what the fields of a document that stages group by say, in four bytes.
+//!
+//! Operators keep facts of every live document, so a combination of field values is interned: the
+//! code is local to the process and stands for the values of all grouped fields at once. Between
+//! processes, and wherever groups are compared, a value goes by the hash of its name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use serde_json::Value;
+
+use crate::records::field;
+
+/// The code of a combination of field values; 0 where no stage groups by a field.
+pub type GroupCode = u32;
+
+/// The group of documents that lack the field, and the one group of a stage without `group_by`.
+pub const NO_GROUP: u64 = 0;
+
+/// The fields that stages group by, and the combinations of values met so far.
+///
+/// Clones share the combinations.
+#[derive(Clone)]
+pub struct Groups {
+    fields: Arc<[String]>,
+    names: Arc<RwLock<Names>>,
+}
+
+#[derive(Default)]
+struct Names {
+    codes: HashMap<Box<[Option<String>]>, GroupCode>,
+    /// By code: for each field, the hash of its value.
+    hashes: Vec<Box<[u64]>>,
+    by_hash: HashMap<u64, String>,
+}
+
+impl Groups {
+    /// Groups by these paths of a document's JSON, such as `source` or `metadata.lang`.
+    pub fn new(fields: impl IntoIterator<Item = String>) -> Self {
+        let mut distinct: Vec<String> = Vec::new();
+        for field in fields {
+            if !distinct.contains(&field) {
+                distinct.push(field);
+            }
+        }
+        let names = Names::default();
+        Groups { fields: distinct.into(), names: Arc::new(RwLock::new(names)) }
+    }
+
+    /// The place of a field among the fields.
+    pub fn index(&self, field: &str) -> Option<usize> {
+        self.fields.iter().position(|f| f == field)
+    }
+
+    /// The code of the document's values.
+    pub fn code(&self, document: &[u8]) -> GroupCode {
+        if self.fields.is_empty() {
+            return 0;
+        }
+        let values: Box<[_]> = self.fields.iter().map(|path| name(field(document, path))).collect();
+        if let Some(code) = self.names.read().expect("no panic under the lock").codes.get(&values) {
+            return *code;
+        }
+        self.names.write().expect("no panic under the lock").intern(values)
+    }
+
+    /// The name of a group, or `None` for [`NO_GROUP`].
+    pub fn name(&self, group: u64) -> Option<String> {
+        self.names.read().expect("no panic under the lock").by_hash.get(&group).cloned()
+    }
+
+    /// A function from codes to the groups of one field, for one operator.
+    pub fn of_field(&self, index: usize) -> impl Fn(GroupCode) -> u64 + 'static {
+        let names = Arc::clone(&self.names);
+        // Codes only come to be, so what was seen once may be kept, without the lock.
+        let seen = std::cell::RefCell::new(Vec::new());
+        move |code| {
+            let mut seen = seen.borrow_mut();
+            if code as usize >= seen.len() {
+                let names = names.read().expect("no panic under the lock");
+                let known = seen.len();
+                seen.extend(names.hashes[known..].iter().map(|hashes| hashes[index]));
+            }
+            seen[code as usize]
+        }
+    }
+}
+
+impl Names {
+    fn intern(&mut self, values: Box<[Option<String>]>) -> GroupCode {
+        if let Some(code) = self.codes.get(&values) {
+            return *code;
+        }
+        let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
+        let hashes = values.iter().map(|value| value.as_deref().map_or(NO_GROUP, group_of));
+        self.hashes.push(hashes.collect());
+        for value in values.iter().flatten() {
+            self.by_hash.entry(group_of(value)).or_insert_with(|| value.clone());
+        }
+        self.codes.insert(values, code);
+        code
+    }
+}
+
+/// The group of a name: the first 8 bytes of its BLAKE3.
+fn group_of(name: &str) -> u64 {
+    let hash = blake3::hash(name.as_bytes());
+    u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+/// A field's value as a name: text as it is, other values as their JSON; null is no value.
+fn name(value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_stands_for_the_values_of_all_fields() {
+        let groups = Groups::new(["source".to_owned(), "metadata.lang".to_owned()]);
+        let [a, b, c] = [
+            br#"{"source": "web", "metadata": {"lang": "en"}}"#.as_slice(),
+            br#"{"source": "web", "metadata": {"lang": "de"}}"#,
+            br#"{"metadata": {"lang": "en"}}"#,
+        ]
+        .map(|document| groups.code(document));
+        let (source, lang) = (groups.of_field(0), groups.of_field(1));
+        assert_eq!(source(a), source(b));
+        assert_eq!(lang(a), lang(c));
+        assert_ne!(lang(a), lang(b));
+        assert_eq!(source(c), NO_GROUP);
+        assert_eq!(groups.name(lang(b)).as_deref(), Some("de"));
+        assert_eq!(groups.name(NO_GROUP), None);
+    }
+
+    #[test]
+    fn without_fields_there_is_one_code() {
+        let groups = Groups::new([]);
+        assert_eq!(groups.code(b"not even JSON"), 0);
+    }
+}

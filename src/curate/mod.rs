@@ -1,0 +1,58 @@
+//! Curate: keeps the curated set a function of everything scored so far, and publishes its changes.
+//!
+//! Stateful, deterministic, without a model. [`dataflow`] is the picture; [`Curator`] runs it.
+
+mod facts;
+mod groups;
+mod publish;
+mod rules;
+mod run;
+mod stages;
+mod statistics;
+
+use operators::{Upsert, Usage, latest};
+use timely::dataflow::Scope;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Concat, ConnectLoop, Feedback};
+
+use crate::config::Stage;
+use crate::dataflow::{Batches, Pool, Sending, Threads, log_source, offload};
+use crate::engine::EngineError;
+use facts::Facts;
+use groups::Groups;
+use publish::Outcome;
+use stages::select_by;
+
+pub use run::{Curate, curate};
+
+/// What one worker's part of the dataflow is made of.
+struct Parts<'a, F> {
+    /// The number of the first epoch.
+    first: u64,
+    /// Reads the scored log; on one worker.
+    read: Option<F>,
+    /// The selection stages, in order.
+    stages: &'a [Stage],
+    /// The groups of the stages.
+    groups: &'a Groups,
+    /// Publishes epochs; on the first worker.
+    publisher: Option<Pool<Outcome, ()>>,
+    /// The threads behind the source and the publisher.
+    threads: &'a Threads,
+}
+
+/// Scored records in, changes of the curated set out, an epoch at a time.
+fn dataflow<F>(scope: Scope<'_, u64>, parts: Parts<'_, F>)
+where
+    F: FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send + 'static,
+{
+    let (handle, durable) = scope.feedback(1);
+    let (scored, marks) = log_source(scope, parts.first, durable, parts.read, parts.threads);
+    let by_id = Exchange::new(|upsert: &Upsert<Facts>| upsert.id.halves()[0]);
+    let live = latest(scored, by_id, |_epoch, _usage: &dyn Usage| ());
+    let curated = select_by(live, parts.stages, parts.groups, parts.first);
+    let epochs = curated.concat(marks.map(Outcome::Mark));
+    let to_first = Exchange::new(|_: &Outcome| 0);
+    offload(epochs, to_first, "Publish", Batches::epoch(), parts.publisher).connect_loop(handle);
+}

@@ -1,0 +1,230 @@
+//! Publishes epochs: changes of the curated set and statistics, committed with the place in the
+//! scored log.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use operators::Change;
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::statistics::{Statistics, StageSummary};
+use crate::dataflow::{Job, Mark};
+use crate::engine::{Counters, EngineError};
+use crate::log::{Fetcher, LogError, Offsets, Position, Record, Writer, partition_of};
+use crate::records::{Measures, Progress, Scored};
+
+/// How long to wait before an epoch is tried again after an error that aborts its transaction.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the dataflow tells of an epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A document entered or left the curated set.
+    Change(Change<Facts>),
+    /// What a stage did to a group that changed.
+    Summary(StageSummary),
+    /// The epoch's end: how far the scored log was read.
+    Mark(Mark),
+}
+
+/// The log of curated documents and its statistics.
+pub struct Outputs {
+    /// Where both are appended.
+    pub writer: Box<dyn Writer>,
+    /// The log of curated documents.
+    pub curated: String,
+    /// How many partitions it has.
+    pub partitions: u16,
+    /// The log of statistics, with one partition in use.
+    pub statistics: String,
+}
+
+/// What was published before this start, and so need not be published again.
+pub enum Published {
+    /// Nothing.
+    Nothing,
+    /// What the same rules keep of the replayed input; the replay has this epoch.
+    Replayed(u64),
+    /// What other rules kept of it, by the places of the documents, ascending.
+    UnderOtherRules(u64, Vec<Position>),
+}
+
+/// Turns epochs into transactions.
+pub struct Publisher {
+    outputs: Outputs,
+    scored: Box<dyn Fetcher>,
+    published: Published,
+    statistics: Statistics,
+    rules: String,
+    curated: u64,
+    counters: Arc<Counters>,
+}
+
+/// The changes of one epoch, net by document.
+#[derive(Default)]
+struct Changes {
+    /// Places of documents that enter, or change their value; ascending.
+    admitted: Vec<Position>,
+    /// Places of documents that leave; ascending.
+    withdrawn: Vec<Position>,
+    /// Documents that were in the set before and still are.
+    replaced: usize,
+}
+
+impl Publisher {
+    /// A publisher of what `rules` keep, which reads documents back by `scored`.
+    pub fn new(
+        outputs: Outputs,
+        scored: Box<dyn Fetcher>,
+        published: Published,
+        statistics: Statistics,
+        rules: String,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Publisher { outputs, scored, published, statistics, rules, curated: 0, counters }
+    }
+
+    /// Publishes a complete epoch; returns once it is durable.
+    pub fn publish(&mut self, epoch: Job<Outcome>) -> Result<Vec<()>, EngineError> {
+        let number = epoch.epoch;
+        // An epoch without a mark was cut short by the end of its reader: it is not committed.
+        let (changes, Some(offsets)) = self.sort(epoch.records) else { return Ok(Vec::new()) };
+        let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
+            Published::Replayed(replay) if replay == number => {
+                self.count(number, changes.admitted.len(), 0);
+                return Ok(Vec::new());
+            }
+            Published::UnderOtherRules(replay, kept) if replay == number => {
+                self.curated = kept.len() as u64;
+                difference(&kept, changes.admitted)
+            }
+            earlier => {
+                self.published = earlier;
+                changes
+            }
+        };
+        let admitted = changes.admitted.len() - changes.replaced;
+        self.count(number, admitted, changes.withdrawn.len());
+        while let Err(error) = self.commit(number, &changes, &offsets, admitted) {
+            match error {
+                EngineError::Log(error) if !error.is_fatal() => self.abort(number, &error)?,
+                fatal => return Err(fatal),
+            }
+        }
+        Counters::add(&self.counters.admitted, admitted as u64);
+        Counters::add(&self.counters.withdrawn, changes.withdrawn.len() as u64);
+        Ok(Vec::new())
+    }
+
+    /// The net changes of an epoch, its end, and, on the way, its statistics.
+    fn sort(&mut self, outcomes: Vec<Outcome>) -> (Changes, Option<Offsets>) {
+        let (mut added, mut removed, mut offsets) = (Vec::new(), Vec::new(), None);
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Change(change) if change.diff > 0 => added.push(change),
+                Outcome::Change(change) => removed.push(change),
+                Outcome::Summary(summary) => self.statistics.note(&summary),
+                Outcome::Mark(mark) => offsets = Some(mark.offsets),
+            }
+        }
+        // A document that leaves and enters in one epoch has a new value: one upsert says it all.
+        let again: HashSet<_> = added.iter().map(|change| change.id).collect();
+        let before = removed.len();
+        removed.retain(|change| !again.contains(&change.id));
+        let replaced = before - removed.len();
+        (Changes { admitted: positions(added), withdrawn: positions(removed), replaced }, offsets)
+    }
+
+    fn count(&mut self, epoch: u64, admitted: usize, withdrawn: usize) {
+        self.curated = self.curated + admitted as u64 - withdrawn as u64;
+        Counters::set(&self.counters.curated, self.curated);
+        Counters::set(&self.counters.live, self.statistics.live().unwrap_or(self.curated));
+        Counters::set(&self.counters.epoch, epoch);
+    }
+
+    fn commit(
+        &mut self,
+        epoch: u64,
+        changes: &Changes,
+        offsets: &Offsets,
+        admitted: usize,
+    ) -> Result<(), EngineError> {
+        self.append_curated(epoch, changes)?;
+        let totals = [self.curated, admitted as u64, changes.withdrawn.len() as u64];
+        for record in self.statistics.records(epoch, totals) {
+            self.outputs.writer.append(&self.outputs.statistics, 0, record)?;
+        }
+        let progress = Progress::new(epoch, offsets.clone(), self.rules.clone());
+        self.outputs.writer.commit(&progress.encode())?;
+        self.statistics.committed();
+        Ok(())
+    }
+
+    /// Reads the documents back and appends upserts and tombstones, in the order of their places.
+    fn append_curated(&mut self, epoch: u64, changes: &Changes) -> Result<(), EngineError> {
+        let mut places: Vec<Position> =
+            changes.admitted.iter().chain(&changes.withdrawn).copied().collect();
+        places.sort_unstable();
+        let Outputs { writer, curated, partitions, .. } = &mut self.outputs;
+        let mut failed = Ok(());
+        self.scored.fetch(&places, &mut |position, record| {
+            if failed.is_ok() {
+                let leaves = changes.withdrawn.binary_search(&position).is_ok();
+                failed = curated_record(record, leaves, epoch).and_then(|record| {
+                    let key = record.key.as_deref().unwrap_or_default();
+                    let partition = partition_of(key, *partitions);
+                    Ok(writer.append(curated, partition, record)?)
+                });
+            }
+        })?;
+        failed
+    }
+
+    fn abort(&mut self, epoch: u64, error: &LogError) -> Result<(), EngineError> {
+        tracing::warn!(epoch, %error, "the epoch's transaction is aborted and tried again");
+        std::thread::sleep(RETRY);
+        Ok(self.outputs.writer.abort()?)
+    }
+}
+
+/// The record that publishes a scored document's admission, or its withdrawal.
+fn curated_record(scored: Record, leaves: bool, epoch: u64) -> Result<Record, EngineError> {
+    let value = match scored.value.as_deref() {
+        Some(bytes) if !leaves => {
+            let scored = Scored::decode(bytes)?;
+            Some(Measures::new(&scored, epoch).add_to(scored.document))
+        }
+        _ => None,
+    };
+    let headers = vec![("riffle-epoch".to_owned(), epoch.to_string().into_bytes())];
+    Ok(Record { key: scored.key, value, headers })
+}
+
+fn positions(changes: Vec<Change<Facts>>) -> Vec<Position> {
+    let mut positions: Vec<_> = changes.iter().map(|change| change.record.position).collect();
+    positions.sort_unstable();
+    positions
+}
+
+/// What must be published to get from the documents kept before to those kept now, both ascending.
+fn difference(before: &[Position], now: Vec<Position>) -> Changes {
+    let withdrawn =
+        before.iter().filter(|place| now.binary_search(place).is_err()).copied().collect();
+    let admitted = now.into_iter().filter(|place| before.binary_search(place).is_err()).collect();
+    Changes { admitted, withdrawn, replaced: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn difference_publishes_only_what_differs() {
+        let place = |n| Position::new(0, n);
+        let changes = difference(&[place(1), place(2), place(5)], vec![place(2), place(3)]);
+        assert_eq!(changes.admitted, [place(3)]);
+        assert_eq!(changes.withdrawn, [place(1), place(5)]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Runs the curate dataflow from where the last commit was.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use operators::Upsert;
+
+use super::facts::{Facts, upsert};
+use super::groups::Groups;
+use super::publish::{Outcome, Outputs, Published, Publisher};
+use super::stages::groups_of;
+use super::statistics::Statistics;
+use super::{Parts, dataflow, rules};
+use crate::config::Stage;
+use crate::dataflow::{EpochLimits, EpochReader, Job, Pool, Sending, Threads, Until};
+use crate::engine::{Counters, EngineError};
+use crate::log::{Layout, Offsets, Position, Received, Store};
+use crate::records::Progress;
+
+/// The name of curate's writer: at most one of a store is live.
+const WRITER: &str = "curate";
+
+/// Scored records are small in memory, so an epoch is bounded by time more than by this.
+const EPOCH_BYTES_FIRST: usize = 64 << 20;
+const EPOCH_BYTES_MAX: usize = 256 << 20;
+
+/// What to curate, and where.
+pub struct Curate {
+    /// The store of the scored log.
+    pub scored_store: Arc<dyn Store>,
+    /// The log of scored records; made with `partitions` when it is missing.
+    pub scored: String,
+    /// Partitions of logs that are missing.
+    pub partitions: u16,
+    /// The store of the outputs.
+    pub curated_store: Arc<dyn Store>,
+    /// The log of curated documents.
+    pub curated: String,
+    /// The log of statistics.
+    pub statistics: String,
+    /// The selection stages, in order.
+    pub stages: Vec<Stage>,
+    /// Timely workers.
+    pub workers: usize,
+    /// How long an epoch stays open.
+    pub epoch: Duration,
+    /// Where to end.
+    pub until: Until,
+    /// Set to finish the open epoch and end.
+    pub stop: Arc<AtomicBool>,
+    /// What is counted on the way.
+    pub counters: Arc<Counters>,
+}
+
+/// Curates until the end, or until told to stop; on return all that was read is committed.
+///
+/// # Errors
+/// [`EngineError`] when a log fails for good. What was committed before stays, and a later call
+/// goes on from there.
+pub fn curate(curate: Curate) -> Result<(), EngineError> {
+    let scored_store = Arc::clone(&curate.scored_store);
+    let layout = Layout { partitions: curate.partitions, compacted: false };
+    let partitions = scored_store.create(&curate.scored, layout)?;
+    let outputs = open_outputs(&curate, partitions)?;
+    let progress = last_progress(&outputs, &curate.scored, partitions)?;
+    let (text, groups) = (rules::to_text(&curate.stages), groups_of(&curate.stages));
+    let published = match &progress {
+        None => Published::Nothing,
+        Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
+        Some(progress) => under_other_rules(&curate, progress)?,
+    };
+    let first = match &published {
+        Published::Nothing => 0,
+        Published::Replayed(epoch) | Published::UnderOtherRules(epoch, _) => *epoch,
+    };
+    let threads = Threads::default();
+    let reader = EpochReader {
+        store: Arc::clone(&scored_store),
+        log: curate.scored.clone(),
+        from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
+        replay: !matches!(published, Published::Nothing),
+        first,
+        limits: EpochLimits {
+            duration: curate.epoch,
+            bytes_first: EPOCH_BYTES_FIRST,
+            bytes_max: EPOCH_BYTES_MAX,
+        },
+        until: curate.until,
+        stop: curate.stop,
+        threads: threads.clone(),
+    };
+    let mut publisher = Publisher::new(
+        outputs,
+        scored_store.fetcher(&curate.scored)?,
+        published,
+        Statistics::new(curate.stages.clone(), groups.clone()),
+        text,
+        curate.counters,
+    );
+    let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
+    let publisher = Pool::start("publish", [publish], &threads);
+    run(curate.workers, reader, &curate.stages, &groups, publisher, threads)
+}
+
+/// Runs the dataflow on `workers` threads; the first reads and publishes.
+fn run(
+    workers: usize,
+    reader: EpochReader,
+    stages: &[Stage],
+    groups: &Groups,
+    publisher: Pool<Outcome, ()>,
+    threads: Threads,
+) -> Result<(), EngineError> {
+    let first = reader.first;
+    let of_first_worker = Mutex::new(Some((read(reader, groups.clone()), publisher)));
+    let (stages, groups) = (stages.to_vec(), groups.clone());
+    let crew = threads.clone();
+    threads.execute(workers, move |index, scope| {
+        let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
+        let (read, publisher) = mine.flatten().unzip();
+        let (stages, groups, threads) = (&stages, &groups, &crew);
+        dataflow(scope, Parts { first, read, stages, groups, publisher, threads });
+    })
+}
+
+/// The source's thread: scored records as upserts; those that are none of ours are passed over.
+fn read(
+    reader: EpochReader,
+    groups: Groups,
+) -> impl FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send {
+    move |sending| {
+        let log = reader.log.clone();
+        reader.run(&sending, |received: Received| match upsert(&received, &groups) {
+            Ok(upsert) => Some(upsert),
+            Err(error) => {
+                let position = received.position;
+                tracing::warn!(log, %position, %error, "a record is passed over");
+                None
+            }
+        })
+    }
+}
+
+fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, EngineError> {
+    let store = &curate.curated_store;
+    let layout = Layout { partitions: scored_partitions, compacted: true };
+    let partitions = store.create(&curate.curated, layout)?;
+    store.create(&curate.statistics, Layout { partitions: 1, compacted: true })?;
+    Ok(Outputs {
+        writer: store.writer(WRITER, &[&curate.curated, &curate.statistics])?,
+        curated: curate.curated.clone(),
+        partitions,
+        statistics: curate.statistics.clone(),
+    })
+}
+
+fn last_progress(
+    outputs: &Outputs,
+    scored: &str,
+    partitions: u16,
+) -> Result<Option<Progress>, EngineError> {
+    let Some(bytes) = outputs.writer.position() else { return Ok(None) };
+    let progress = Progress::decode(bytes)
+        .map_err(|source| EngineError::Progress { writer: WRITER.to_owned(), source })?;
+    progress.check_partitions(scored, partitions)?;
+    Ok(Some(progress))
+}
+
+/// What the rules of the last commit keep of the input that it had read: a replay under those
+/// rules, whose output is collected.
+fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
+    let (stages, groups) = rules::from_text(&progress.rules)
+        .map_err(|source| EngineError::Progress {
+            writer: WRITER.to_owned(),
+            source: source.into(),
+        })?;
+    tracing::info!("the selection rules have changed: publishing the difference");
+    let threads = Threads::default();
+    let reader = EpochReader {
+        store: Arc::clone(&curate.scored_store),
+        log: curate.scored.clone(),
+        from: progress.offsets.clone(),
+        replay: true,
+        first: 0,
+        limits: EpochLimits { duration: curate.epoch, bytes_first: 1, bytes_max: 1 },
+        until: Box::new(|| Ok(Some(Offsets::default()))),
+        stop: Arc::clone(&curate.stop),
+        threads: threads.clone(),
+    };
+    let kept = Arc::new(Mutex::new(BTreeSet::new()));
+    let collect = {
+        let kept = Arc::clone(&kept);
+        move |epoch: Job<Outcome>| {
+            collect(&epoch.records, &mut kept.lock().expect("no panic before"));
+            Ok(Vec::new())
+        }
+    };
+    let pool = Pool::start("collect", [collect], &threads);
+    run(curate.workers, reader, &stages, &groups, pool, threads)?;
+    let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
+    Ok(Published::UnderOtherRules(progress.epoch + 1, kept.into_iter().collect()))
+}
+
+fn collect(outcomes: &[Outcome], kept: &mut BTreeSet<Position>) {
+    for outcome in outcomes {
+        if let Outcome::Change(change) = outcome {
+            if change.diff > 0 {
+                kept.insert(change.record.position);
+            } else {
+                kept.remove(&change.record.position);
+            }
+        }
+    }
+}

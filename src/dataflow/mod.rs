@@ -1,0 +1,15 @@
+//! What both dataflows stand on: a source that reads a log in epochs, and an operator that hands
+//! work to threads of its own. A worker thread never blocks: reading, tokenizing, scoring and
+//! committing all happen elsewhere.
+
+mod offload;
+mod pace;
+mod reading;
+mod source;
+mod threads;
+
+pub use offload::{Batches, Job, Pool, offload};
+pub use pace::EpochLimits;
+pub use reading::{EpochReader, Until};
+pub use source::{Epoch, Mark, Sending, log_source};
+pub use threads::Threads;

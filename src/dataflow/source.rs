@@ -1,0 +1,143 @@
+//! The source of a dataflow: a thread reads a log and divides it into epochs.
+
+use crossbeam_channel::{Receiver, SendError, Sender, bounded, unbounded};
+use serde::{Deserialize, Serialize};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, StreamVec};
+use timely::scheduling::SyncActivator;
+
+use super::Threads;
+use crate::engine::EngineError;
+use crate::log::Offsets;
+
+/// Batches of records on their way to the operator: enough to keep it busy, and no more.
+const QUEUE: usize = 4;
+
+/// What the reading thread tells the operator.
+pub enum Epoch<D> {
+    /// Records of the open epoch.
+    Records(Vec<D>),
+    /// The open epoch ends, with the log read up to here; the next one opens.
+    End(Offsets),
+}
+
+/// The end of an epoch, in the dataflow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// How far the log had been read.
+    pub offsets: Offsets,
+}
+
+/// The reading thread's side of the source.
+pub struct Sending<D> {
+    events: Sender<Epoch<D>>,
+    waker: SyncActivator,
+    /// Each time it moves, the epoch before which all are durable.
+    pub durable: Receiver<u64>,
+}
+
+impl<D> Sending<D> {
+    /// Sends to the operator, waiting while it is behind. `false` if the dataflow is gone.
+    pub fn send(&self, event: Epoch<D>) -> bool {
+        let sent: Result<(), SendError<Epoch<D>>> = self.events.send(event);
+        // Activation fails only when the worker is gone, and then sending does.
+        let _ = self.waker.activate();
+        sent.is_ok()
+    }
+}
+
+impl<D> Drop for Sending<D> {
+    fn drop(&mut self) {
+        // The operator must see the end of the input, or a panic of the thread.
+        let (closed, _) = bounded(0);
+        self.events = closed;
+        let _ = self.waker.activate();
+    }
+}
+
+type Output<T> = OutputBuilder<u64, CapacityContainerBuilder<Vec<T>>>;
+
+/// The records that `read` sends from a thread of its own, and the marks of its epochs.
+///
+/// `durable` is a feedback of the frontier behind which everything is committed; the thread is
+/// told of it and paces itself. It has no connection to the outputs, so it holds nothing back.
+/// Epochs are consecutive, from `first` on. Where `read` is `None` the worker has no source.
+pub fn log_source<'s, D, F>(
+    scope: Scope<'s, u64>,
+    first: u64,
+    durable: StreamVec<'s, u64, ()>,
+    read: Option<F>,
+    threads: &Threads,
+) -> (StreamVec<'s, u64, D>, StreamVec<'s, u64, Mark>)
+where
+    D: Clone + Send + 'static,
+    F: FnOnce(Sending<D>) -> Result<(), EngineError> + Send + 'static,
+{
+    let mut builder = OperatorBuilder::new("LogSource".to_owned(), scope);
+    let info = builder.operator_info();
+    let (records, record_stream) = builder.new_output::<Vec<D>>();
+    let (marks, mark_stream) = builder.new_output::<Vec<Mark>>();
+    let mut records = Output::<D>::from(records);
+    let mut marks = Output::<Mark>::from(marks);
+    let mut durable = builder.new_input_connection(durable, Pipeline, []);
+    let waker = scope.worker().sync_activator_for(info.address.to_vec());
+    let receiving = read.map(|read| start(read, waker, threads));
+    builder.build(move |mut capabilities| {
+        let mut held: Option<[Capability<u64>; 2]> = None;
+        if receiving.is_some() {
+            capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
+            held = <[Capability<u64>; 2]>::try_from(capabilities).ok();
+        }
+        let mut told = first;
+        move |frontiers| {
+            durable.for_each(|_stamp, _nothing| {});
+            let Some(receiving) = receiving.as_ref() else { return };
+            if let Some(&epoch) = frontiers[0].frontier().first()
+                && epoch > told
+            {
+                told = epoch;
+                // The thread may have ended; then nobody needs to know.
+                let _ = receiving.durable.send(epoch);
+            }
+            let (mut records, mut marks) = (records.activate(), marks.activate());
+            while let Some([record_time, mark_time]) = held.as_mut() {
+                match receiving.events.try_recv() {
+                    Ok(Epoch::Records(mut batch)) => {
+                        records.session(record_time).give_container(&mut batch);
+                    }
+                    Ok(Epoch::End(offsets)) => {
+                        marks.session(mark_time).give(Mark { offsets });
+                        let next = *record_time.time() + 1;
+                        record_time.downgrade(&next);
+                        mark_time.downgrade(&next);
+                    }
+                    Err(error) if error.is_empty() => return,
+                    Err(_) => held = None,
+                }
+            }
+        }
+    });
+    (record_stream, mark_stream)
+}
+
+/// The operator's side of the source.
+struct Receiving<D> {
+    events: Receiver<Epoch<D>>,
+    durable: Sender<u64>,
+}
+
+fn start<D, F>(read: F, waker: SyncActivator, threads: &Threads) -> Receiving<D>
+where
+    D: Send + 'static,
+    F: FnOnce(Sending<D>) -> Result<(), EngineError> + Send + 'static,
+{
+    let (events, receiver) = bounded(QUEUE);
+    let (durable, durable_receiver) = unbounded();
+    let sending = Sending { events, waker, durable: durable_receiver };
+    threads.spawn("reader".to_owned(), move || read(sending));
+    Receiving { events: receiver, durable }
+}

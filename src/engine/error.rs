@@ -1,0 +1,79 @@
+//! What stops the engine.
+
+use crate::log::LogError;
+use crate::records::{ProgressError, ScoredError};
+use kernels::{ModelError, ScoreError};
+
+/// A failure that the stream cannot go on after.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The reference model could not be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The reference model failed on a batch.
+    #[error("scoring failed: {0}")]
+    Score(#[from] ScoreError),
+    /// What the last commit said does not read.
+    #[error("the position of the last commit of {writer:?} does not read: {source}")]
+    Progress {
+        /// Whose commit.
+        writer: String,
+        /// Why it does not read.
+        source: ProgressError,
+    },
+    /// A log ends before what was committed of it.
+    #[error(
+        "log {log:?} is shorter than when it was last read: it was deleted or truncated; \
+         restore it, or delete the output logs too and start anew"
+    )]
+    LogShrank {
+        /// The log that is read.
+        log: String,
+    },
+    /// A log has another number of partitions than when it was last read.
+    #[error(
+        "log {log:?} has {now} partitions and had {then} when it was last read: keys have moved \
+         between partitions; make the output logs anew"
+    )]
+    Repartitioned {
+        /// The log that is read.
+        log: String,
+        /// Partitions now.
+        now: usize,
+        /// Partitions at the last commit.
+        then: usize,
+    },
+    /// There is nothing to read from.
+    #[error("there is no documents log {log:?}: feed documents first, or create the topic")]
+    NoDocuments {
+        /// The log asked for.
+        log: String,
+    },
+    /// The scored log cannot keep the order of the documents log.
+    #[error(
+        "log {scored:?} has {of_scored} partitions and log {documents:?} has {of_documents}: \
+         they must agree, so that versions of a document stay in order"
+    )]
+    Partitions {
+        /// The documents log.
+        documents: String,
+        /// Its partitions.
+        of_documents: u16,
+        /// The scored log.
+        scored: String,
+        /// Its partitions.
+        of_scored: u16,
+    },
+    /// The dataflow's workers could not be started.
+    #[error("the workers could not be started: {0}")]
+    Workers(String),
+    /// A record between our own processes does not read.
+    #[error("a scored record read back does not decode: {0}")]
+    Scored(#[from] ScoredError),
+    /// A thread is gone without having said why; its panic message stands above.
+    #[error("a thread of the engine ended unexpectedly")]
+    ThreadEnded,
+}

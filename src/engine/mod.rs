@@ -1,0 +1,14 @@
+//! The engine as a user runs it: `score`, `curate`, or both in one process.
+
+mod counters;
+mod error;
+mod progress;
+mod run;
+mod stores;
+mod summary;
+
+pub use counters::Counters;
+pub use error::EngineError;
+pub use run::{Halves, RunOptions, run};
+pub use stores::Stores;
+pub use summary::Summary;

@@ -1,0 +1,180 @@
+//! Runs `score` and `curate`, alone or together, as the configuration says.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::progress::report_while;
+use super::{Counters, EngineError, Stores, Summary};
+use crate::config::{Config, LogKind, PerplexityFrom};
+use crate::curate::{Curate, curate};
+use crate::dataflow::Until;
+use crate::log::{Layout, Offsets, Store};
+use crate::score::{Score, Scorer, score};
+
+/// Which half of the engine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// Only `score`.
+    Score,
+    /// Only `curate`.
+    Curate,
+    /// Both, in one process.
+    Both,
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// What runs.
+    pub halves: Halves,
+    /// Whether to end at the present end of the input, rather than to go on for ever.
+    pub until_end: bool,
+}
+
+/// Runs until the end or until `stop` is set; then what was read is committed.
+///
+/// # Errors
+/// [`EngineError`] when something fails that the stream cannot go on after; what was committed
+/// before stays, and the next run goes on from there.
+pub fn run(
+    config: &Config,
+    options: RunOptions,
+    stop: &Arc<AtomicBool>,
+) -> Result<Summary, EngineError> {
+    let started = Instant::now();
+    let stores = Stores::new(config);
+    let counters = Arc::new(Counters::default());
+    let scored = Arc::new(AtomicBool::new(options.halves == Halves::Curate));
+    let both = options.halves == Halves::Both;
+    let score = match options.halves {
+        Halves::Curate => None,
+        _ => Some(score_of(config, &stores, options.until_end, stop, &counters)?),
+    };
+    let curate = match options.halves {
+        Halves::Score => None,
+        _ => Some(curate_of(config, &stores, options.until_end, &scored, stop, &counters)?),
+    };
+    report_while(&counters, both || score.is_some(), || {
+        thread::scope(|scope| {
+            let curating = curate.map(|it| scope.spawn(|| ended(curate(it), stop)));
+            let scoring = score.map(|it| ended(score(it), stop));
+            scored.store(true, Ordering::Release);
+            let curated = curating.map(|thread| thread.join().expect("a panic is caught inside"));
+            scoring.unwrap_or(Ok(())).and(curated.unwrap_or(Ok(())))
+        })
+    })?;
+    Ok(Summary::new(&counters, started.elapsed()))
+}
+
+/// A half that fails stops the other.
+fn ended(result: Result<(), EngineError>, stop: &AtomicBool) -> Result<(), EngineError> {
+    if result.is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+    result
+}
+
+fn score_of(
+    config: &Config,
+    stores: &Stores<'_>,
+    until_end: bool,
+    stop: &Arc<AtomicBool>,
+    counters: &Arc<Counters>,
+) -> Result<Score, EngineError> {
+    let documents_store = stores.of(config.documents.log)?;
+    let documents = config.documents.topic.clone();
+    if config.documents.log == LogKind::Local {
+        // Nothing fed yet is nothing wrong: the engine waits for documents.
+        let layout = Layout { partitions: config.topics.partitions, compacted: false };
+        documents_store.create(&documents, layout)?;
+    }
+    let threads = match config.score.threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    Ok(Score {
+        until: until(until_end, &documents_store, &documents, Arc::default()),
+        documents_store,
+        documents,
+        scored_store: stores.of(config.scored.log)?,
+        scored: config.scored.topic.clone(),
+        dead_letters: config.scored.dead_letters_topic.clone(),
+        scorer: scorer_of(config, threads)?,
+        threads,
+        document_bytes_max: config.score.document_bytes_max,
+        batch_tokens_max: config.score.batch_tokens_max,
+        epoch: Duration::from_millis(config.score.epoch_ms),
+        stop: Arc::clone(stop),
+        counters: Arc::clone(counters),
+    })
+}
+
+fn scorer_of(config: &Config, threads: usize) -> Result<Scorer, EngineError> {
+    let score = &config.score;
+    if let PerplexityFrom::Field(field) = &score.perplexity {
+        tracing::info!(%field, "perplexity is read from the documents; no model is loaded");
+        let tokens = score.tokens.as_ref().map(|tokens| tokens.field.clone());
+        return Ok(Scorer::Fields(field.clone(), tokens));
+    }
+    let loaded = load_model(&score.model, threads)?;
+    let info = loaded.model.describe();
+    tracing::info!(
+        name = info.name,
+        backend = info.backend,
+        parameters = info.parameters,
+        weight_mib = info.weight_bytes >> 20,
+        "reference model loaded"
+    );
+    let max = score.max_tokens.min(info.context_tokens);
+    Ok(Scorer::Model(loaded.model, Arc::new(loaded.tokenizer), max))
+}
+
+/// The reference model at `path`, scoring with this many threads.
+///
+/// # Errors
+/// [`EngineError::Model`], which says what to do.
+pub fn load_model(path: &Path, threads: usize) -> Result<kernels::Loaded, EngineError> {
+    let options = kernels::LoadOptions { threads, ..kernels::LoadOptions::default() };
+    Ok(kernels::load(path, &options)?)
+}
+
+fn curate_of(
+    config: &Config,
+    stores: &Stores<'_>,
+    until_end: bool,
+    scored: &Arc<AtomicBool>,
+    stop: &Arc<AtomicBool>,
+    counters: &Arc<Counters>,
+) -> Result<Curate, EngineError> {
+    let scored_store = stores.scored_for_curate()?;
+    let topic = config.scored.topic.clone();
+    Ok(Curate {
+        until: until(until_end, &scored_store, &topic, Arc::clone(scored)),
+        scored_store,
+        scored: topic,
+        partitions: config.topics.partitions,
+        curated_store: stores.of(config.curated.log)?,
+        curated: config.curated.topic.clone(),
+        statistics: config.curated.statistics_topic.clone(),
+        stages: config.select.clone(),
+        workers: config.curate.workers,
+        epoch: Duration::from_millis(config.curate.epoch_ms),
+        stop: Arc::clone(stop),
+        counters: Arc::clone(counters),
+    })
+}
+
+/// The end of the log when `complete` is set, if there is to be one.
+fn until(wanted: bool, store: &Arc<dyn Store>, log: &str, complete: Arc<AtomicBool>) -> Until {
+    let (store, log) = (Arc::clone(store), log.to_owned());
+    let mut end: Option<Offsets> = None;
+    Box::new(move || {
+        if wanted && end.is_none() && complete.load(Ordering::Acquire) {
+            end = Some(store.ends(&log)?);
+        }
+        Ok(end.clone())
+    })
+}
