@@ -1,0 +1,161 @@
+//! A worker's two parts in a stage, and the letters between them: no dataflow here.
+//!
+//! An epoch is: every member sends every owner its counts; an owner that has heard all of them asks
+//! all members and hears all of them, as often as it must; every owner sends every member its cuts.
+//! Letters are counted, so no worker waits for more than it needs. A worker can be at most one step
+//! ahead of another (to finish an epoch it needs the cuts of all owners, who need its counts), so
+//! counts of the next epoch may come before the cuts of this one, but nothing else is out of order.
+
+use std::collections::VecDeque;
+
+use crate::draw::mix;
+use crate::select::Summary;
+use crate::select::members::Members;
+use crate::select::messages::{Body, Counts, Cut, Mail};
+use crate::select::order::View;
+use crate::select::owner::{Next, Owner};
+use crate::{Change, DocumentHash, Record, Usage};
+
+pub(super) struct Worker<R, V> {
+    members: Members<R, V>,
+    owner: Owner,
+    index: u32,
+    peers: u32,
+    /// Members that the owner has heard in this step.
+    heard: u32,
+    /// Owners that have told their cuts in this epoch.
+    settled: u32,
+    cuts: Vec<Cut>,
+    summaries: Vec<Summary>,
+    outbox: VecDeque<Mail>,
+}
+
+impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
+    pub(super) fn new(members: Members<R, V>, owner: Owner, index: u32, peers: u32) -> Self {
+        Worker {
+            members,
+            owner,
+            index,
+            peers,
+            heard: 0,
+            settled: 0,
+            cuts: Vec::new(),
+            summaries: Vec::new(),
+            outbox: VecDeque::new(),
+        }
+    }
+
+    /// Takes in changes of the current epoch; not between its close and its end.
+    pub(super) fn apply(&mut self, changes: &[Change<R>]) {
+        self.members.apply(changes);
+    }
+
+    /// Whether the current epoch has changed anything on this worker.
+    pub(super) fn is_touched(&self) -> bool {
+        self.members.is_touched()
+    }
+
+    /// All changes of the epoch are here: tells the owners.
+    pub(super) fn close(&mut self) {
+        let counts = self.members.counts();
+        let mut parts = vec![Counts::default(); self.peers as usize];
+        if let [only] = parts.as_mut_slice() {
+            *only = counts;
+        } else {
+            for tally in counts.tallies {
+                parts[owner(tally.group, self.peers)].tallies.push(tally);
+            }
+            for item in counts.items {
+                parts[owner(item.group, self.peers)].items.push(item);
+            }
+        }
+        for (to, part) in (0..).zip(parts) {
+            self.send(to, Body::Counts(part));
+        }
+    }
+
+    pub(super) fn receive(&mut self, mail: Mail) {
+        match mail.body {
+            Body::Counts(counts) => {
+                self.owner.count(&counts);
+                self.hear();
+            }
+            Body::Questions(questions) => {
+                let replies = questions.iter().map(|q| self.members.reply(q)).collect();
+                self.send(mail.from, Body::Replies(replies));
+            }
+            Body::Replies(replies) => {
+                self.owner.hear(replies);
+                self.hear();
+            }
+            Body::Cuts(cuts) => {
+                self.cuts.extend(cuts);
+                self.settled += 1;
+            }
+        }
+    }
+
+    /// Once all members are heard, the owner speaks to all of them.
+    fn hear(&mut self) {
+        self.heard += 1;
+        if self.heard < self.peers {
+            return;
+        }
+        self.heard = 0;
+        let body = match self.owner.proceed() {
+            Next::Ask(questions) => Body::Questions(questions),
+            Next::Settled(cuts, summaries) => {
+                self.summaries.extend(summaries);
+                Body::Cuts(cuts)
+            }
+        };
+        for to in 0..self.peers {
+            self.send(to, body.clone());
+        }
+    }
+
+    fn send(&mut self, to: u32, body: Body) {
+        self.outbox.push_back(Mail {
+            to,
+            from: self.index,
+            body,
+        });
+    }
+
+    /// The next letter to deliver.
+    pub(super) fn letter(&mut self) -> Option<Mail> {
+        self.outbox.pop_front()
+    }
+
+    /// Whether all owners have told this epoch's cuts.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled == self.peers
+    }
+
+    /// Ends a settled epoch: gives the changes of the kept set.
+    pub(super) fn finish(&mut self, give: impl FnMut(Change<R>)) {
+        self.settled = 0;
+        let cuts = std::mem::take(&mut self.cuts);
+        self.members.finish(&cuts, give);
+    }
+
+    /// The summaries of the epoch, of the groups owned here.
+    pub(super) fn summaries(&mut self) -> impl Iterator<Item = Summary> {
+        self.summaries.drain(..)
+    }
+}
+
+impl<R: Record, V: Fn(&R, DocumentHash) -> View> Usage for Worker<R, V> {
+    fn live(&self) -> usize {
+        self.members.live()
+    }
+
+    fn bytes(&self) -> usize {
+        self.members.bytes() + self.owner.bytes()
+    }
+}
+
+/// The worker that owns a group: names may be small numbers in sequence, so they are mixed.
+fn owner(group: u64, peers: u32) -> usize {
+    (mix(group) % u64::from(peers)) as usize
+}

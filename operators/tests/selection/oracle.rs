@@ -1,0 +1,111 @@
+//! After every epoch, what is kept equals a sort of everything that is live.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use riffle_operators::{Amount, Change, DocumentHash, Place, Quota, Summary, View};
+
+use crate::dataflow::run;
+use crate::scenario::{Facts, Live, by_draw, by_key, cases, play, scenario};
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn oracle_after_every_epoch_the_kept_set_is_that_of_a_sort(scenario in scenario()) {
+        let epochs = scenario.epochs();
+        let mut live = Live::new();
+        let mut kept = [Live::new(), Live::new()];
+        for (epoch, told) in epochs.iter().zip(run(&scenario, &epochs, 0)) {
+            play(&mut live, epoch);
+            let one = select(&live, scenario.quotas[0], by_key).kept;
+            let two = select(&one, scenario.quotas[1], by_draw).kept;
+            for ((kept, changes), expected) in kept.iter_mut().zip(&told.changes).zip([one, two]) {
+                apply(kept, changes);
+                prop_assert_eq!(&*kept, &expected);
+            }
+        }
+    }
+}
+
+/// What a stage should give.
+pub struct Selection {
+    pub kept: Live,
+    pub summaries: BTreeMap<u64, Summary>,
+}
+
+/// The definition: each group sorted, and each document compared with the band.
+pub fn select(live: &Live, quota: Quota, view: impl Fn(&Facts, DocumentHash) -> View) -> Selection {
+    let mut groups: BTreeMap<u64, Vec<(Place, i64, Facts)>> = BTreeMap::new();
+    for (&id, facts) in live {
+        let View { group, key, mass } = view(facts, id);
+        groups
+            .entry(group)
+            .or_default()
+            .push((Place { key, id }, i64::from(mass), *facts));
+    }
+    let mut selection = Selection {
+        kept: Live::new(),
+        summaries: BTreeMap::new(),
+    };
+    for (group, mut documents) in groups {
+        documents.sort();
+        let total = documents.iter().map(|document| document.1).sum();
+        let [start, end] = quota.ends(total);
+        let live = Amount {
+            documents: documents.len() as i64,
+            mass: total,
+        };
+        let mut summary = Summary {
+            group,
+            live,
+            kept: Amount::default(),
+            low: None,
+            high: None,
+        };
+        let mut before = 0;
+        for (place, mass, facts) in documents {
+            let after = before + mass;
+            if before >= start && after <= end {
+                selection.kept.insert(place.id, facts);
+                summary.kept.documents += 1;
+                summary.kept.mass += mass;
+            }
+            if before >= start && quota.band != riffle_operators::Band::Low {
+                summary.low.get_or_insert(place);
+            }
+            if after > end && quota.band != riffle_operators::Band::High {
+                summary.high.get_or_insert(place);
+            }
+            before = after;
+        }
+        selection.summaries.insert(group, summary);
+    }
+    selection
+}
+
+/// Applies an epoch's changes to a kept set; each of them must make sense.
+pub fn apply(kept: &mut Live, changes: &[Change<Facts>]) {
+    let mut removed = Live::new();
+    for change in changes {
+        if change.diff < 0 {
+            assert_eq!(
+                kept.remove(&change.id),
+                Some(change.record),
+                "removes what was added"
+            );
+            removed.insert(change.id, change.record);
+        } else {
+            assert_eq!(
+                kept.insert(change.id, change.record),
+                None,
+                "adds what is not there"
+            );
+            assert_ne!(
+                removed.get(&change.id),
+                Some(&change.record),
+                "no change is told"
+            );
+        }
+    }
+}

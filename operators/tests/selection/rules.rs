@@ -1,0 +1,170 @@
+//! The rules that are easiest to get wrong, each said once and plainly.
+
+use riffle_operators::{Band, Quota, Rate, Upsert};
+
+use crate::dataflow::run;
+use crate::oracle::apply;
+use crate::scenario::{Epoch, Facts, Live, Scenario, Weights, id};
+
+/// A scenario of which only the number of workers, the guard and the quotas count.
+fn stage(band: Band, ppm: u32) -> Scenario {
+    let quota = Quota {
+        band,
+        rate: Rate::from_ppm(ppm).unwrap(),
+    };
+    Scenario {
+        workers: 2,
+        guard: 128,
+        quotas: [
+            quota,
+            Quota {
+                band: Band::Low,
+                rate: Rate::ALL,
+            },
+        ],
+        sizes: Vec::new(),
+        population: 0,
+        groups: 1,
+        keys: 1,
+        weights: Weights::One,
+        takedowns_percent: 0,
+        seed: 0,
+    }
+}
+
+fn facts(key: i64, mass: u32) -> Facts {
+    Facts {
+        position: key as u64,
+        key,
+        mass,
+        group: 0,
+    }
+}
+
+fn up(n: u64, facts: Facts) -> Upsert<Facts> {
+    Upsert {
+        id: id(n),
+        record: Some(facts),
+    }
+}
+
+fn down(n: u64) -> Upsert<Facts> {
+    Upsert {
+        id: id(n),
+        record: None,
+    }
+}
+
+/// The keys kept after each epoch, ascending.
+fn kept(scenario: &Scenario, epochs: &[Epoch]) -> Vec<Vec<i64>> {
+    let mut kept = Live::new();
+    let told = run(scenario, epochs, 0);
+    let keys = told.iter().map(|told| {
+        apply(&mut kept, &told.changes[0]);
+        let mut keys: Vec<i64> = kept.values().map(|facts| facts.key).collect();
+        keys.sort();
+        keys
+    });
+    keys.collect()
+}
+
+#[test]
+fn half_of_an_odd_number_is_rounded_down() {
+    let seven: Epoch = (0..7).map(|n| up(n, facts(n as i64, 1))).collect();
+    for (band, expected) in [
+        (Band::Low, [0, 1, 2]),
+        (Band::Medium, [2, 3, 4]),
+        (Band::High, [4, 5, 6]),
+    ] {
+        assert_eq!(
+            kept(&stage(band, 500_000), std::slice::from_ref(&seven)),
+            [expected]
+        );
+    }
+}
+
+#[test]
+fn everything_nothing_and_a_single_document() {
+    let one = [
+        vec![up(1, facts(5, 3))],
+        vec![down(1)],
+        vec![up(1, facts(6, 3))],
+    ];
+    for band in [Band::Low, Band::Medium, Band::High] {
+        assert_eq!(
+            kept(&stage(band, 1_000_000), &one),
+            [vec![5], vec![], vec![6]]
+        );
+        assert_eq!(kept(&stage(band, 999_999), &one), [[0; 0]; 3]);
+        assert_eq!(kept(&stage(band, 0), &one), [[0; 0]; 3]);
+    }
+}
+
+#[test]
+fn a_document_heavier_than_the_band_is_never_kept() {
+    let epoch = vec![
+        up(1, facts(1, 2)),
+        up(2, facts(2, 1000)),
+        up(3, facts(3, 2)),
+    ];
+    // Half of 1,004 is 502: 0 to 502, 251 to 753 and 502 to 1,004.
+    assert_eq!(
+        kept(&stage(Band::Low, 500_000), std::slice::from_ref(&epoch)),
+        [[1]]
+    );
+    assert_eq!(
+        kept(&stage(Band::Medium, 500_000), std::slice::from_ref(&epoch)),
+        [[0; 0]]
+    );
+    assert_eq!(kept(&stage(Band::High, 500_000), &[epoch]), [[3]]);
+}
+
+#[test]
+fn the_largest_masses_and_keys_do_not_overflow() {
+    let keys = [i64::MIN, -1, 0, i64::MAX];
+    let epoch: Epoch = (0..)
+        .zip(keys)
+        .map(|(n, key)| up(n, facts(key, u32::MAX)))
+        .collect();
+    for (band, expected) in [
+        (Band::Low, [i64::MIN, -1]),
+        (Band::Medium, [-1, 0]),
+        (Band::High, [0, i64::MAX]),
+    ] {
+        assert_eq!(
+            kept(&stage(band, 500_000), std::slice::from_ref(&epoch)),
+            [expected]
+        );
+    }
+}
+
+#[test]
+fn the_last_upsert_of_an_epoch_wins_and_only_the_difference_is_told() {
+    let scenario = stage(Band::Low, 1_000_000);
+    let epochs = [
+        vec![
+            up(1, facts(1, 1)),
+            down(1),
+            up(1, facts(2, 1)),
+            up(2, facts(9, 1)),
+            down(2),
+        ],
+        vec![up(1, facts(3, 1)), down(1), down(1), up(1, facts(2, 1))],
+        vec![up(1, facts(4, 1))],
+        vec![down(1), down(3)],
+    ];
+    let told = run(&scenario, &epochs, 0);
+    let keys: Vec<Vec<(i32, i64)>> = told
+        .iter()
+        .map(|told| {
+            told.changes[0]
+                .iter()
+                .map(|c| (c.diff, c.record.key))
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        keys,
+        [vec![(1, 2)], vec![], vec![(-1, 2), (1, 4)], vec![(-1, 4)]]
+    );
+}
