@@ -1,4 +1,5 @@
 //! Riffle, a streaming data-curation engine for language-model pre-training.
 
+pub mod config;
 pub mod log;
 pub mod records;
