@@ -1,5 +1,6 @@
 //! Riffle, a streaming data-curation engine for language-model pre-training.
 
+pub mod cli;
 pub mod config;
 pub mod curate;
 mod dataflow;

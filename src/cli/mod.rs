@@ -1,0 +1,5 @@
+//! The command line.
+
+pub mod feed;
+pub mod run;
+pub mod tail;

@@ -1,0 +1,290 @@
+//! The configuration: one struct a section, with a default for every key.
+//!
+//! What the engine gets is a [`Config`] of plain values within their limits. Where each value came
+//! from is kept beside it, not in it, so that nothing behind this module needs to know.
+
+mod field_path;
+mod kafka;
+mod rate;
+mod stage;
+mod values;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use field_path::FieldPath;
+pub use kafka::KafkaProperties;
+pub use rate::Rate;
+pub use stage::{Keep, Mass, Stage};
+pub use values::{FieldOf, LogKind, PerplexityFrom};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Local logs.
+    pub local: Local,
+    /// Properties handed to librdkafka as they are.
+    pub kafka: KafkaProperties,
+    /// How logs are made when they are missing.
+    pub topics: Topics,
+    /// The log that documents come from.
+    pub documents: Documents,
+    /// The log between score and curate.
+    pub scored: Scored,
+    /// The log of the curated set.
+    pub curated: Curated,
+    /// Scoring.
+    pub score: Score,
+    /// Curating.
+    pub curate: Curate,
+    /// The selection stages, in order; each sees what survived the one before. With none of them
+    /// every document is kept.
+    pub select: Vec<Stage>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            local: Local::default(),
+            kafka: KafkaProperties::default(),
+            topics: Topics::default(),
+            documents: Documents::default(),
+            scored: Scored::default(),
+            curated: Curated::default(),
+            score: Score::default(),
+            curate: Curate::default(),
+            select: vec![Stage::default()],
+        }
+    }
+}
+
+impl Config {
+    /// The selection stages as JSON whose bytes stay the same as long as the stages mean the same:
+    /// defaults written out, keys in alphabetical order, rates in parts per million.
+    ///
+    /// Progress records hold a hash of it, so that curate knows a changed rule from a restart.
+    pub fn rules_json(&self) -> String {
+        let stages: Vec<_> = self.select.iter().map(Stage::canonical).collect();
+        serde_json::json!({ "select": stages }).to_string()
+    }
+
+    /// The kinds of the documents, scored and curated logs, with the key that sets each.
+    pub fn log_kinds(&self) -> [(&'static str, LogKind); 3] {
+        [
+            ("documents.log", self.documents.log),
+            ("scored.log", self.scored.log),
+            ("curated.log", self.curated.log),
+        ]
+    }
+
+    /// All topics: the key that names each, its name, and the kind of log it is in.
+    pub fn all_topics(&self) -> [(&'static str, &str, LogKind); 5] {
+        let (scored, curated) = (&self.scored, &self.curated);
+        [
+            ("documents.topic", &self.documents.topic, self.documents.log),
+            ("scored.topic", &scored.topic, scored.log),
+            (
+                "scored.dead_letters_topic",
+                &scored.dead_letters_topic,
+                scored.log,
+            ),
+            ("curated.topic", &curated.topic, curated.log),
+            (
+                "curated.statistics_topic",
+                &curated.statistics_topic,
+                curated.log,
+            ),
+        ]
+    }
+
+    /// Whether any log is of this kind.
+    pub fn uses(&self, kind: LogKind) -> bool {
+        self.log_kinds().iter().any(|(_, used)| *used == kind)
+    }
+}
+
+/// Where local logs live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Local {
+    /// The directory of the local logs, and of the mirror of scored records.
+    pub dir: PathBuf,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Local {
+            dir: PathBuf::from("riffle-data"),
+        }
+    }
+}
+
+/// How a log is made when it is missing; one that is there keeps its own layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// Partitions of a log, local or Kafka.
+    #[serde(deserialize_with = "values::within::<1, 10_000, _, _>")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub partitions: u16,
+    /// On how many brokers a Kafka topic's records lie.
+    #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub replication_factor: u16,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Topics {
+            partitions: 1,
+            replication_factor: 1,
+        }
+    }
+}
+
+/// The log that documents come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Documents {
+    /// The kind of log.
+    pub log: LogKind,
+    /// Its name.
+    #[serde(deserialize_with = "values::topic")]
+    pub topic: String,
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Documents {
+            log: LogKind::Local,
+            topic: "documents".into(),
+        }
+    }
+}
+
+/// The log between score and curate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scored {
+    /// The kind of log; that of the documents unless given.
+    pub log: LogKind,
+    /// Its name.
+    #[serde(deserialize_with = "values::topic")]
+    pub topic: String,
+    /// Where documents go that cannot be scored.
+    #[serde(deserialize_with = "values::topic")]
+    pub dead_letters_topic: String,
+    /// The largest size of the mirror of scored records under `local.dir`, in bytes; with Kafka
+    /// only.
+    #[serde(deserialize_with = "values::within::<0, { i64::MAX }, _, _>")]
+    pub mirror_bytes_max: u64,
+}
+
+impl Default for Scored {
+    fn default() -> Self {
+        Scored {
+            log: LogKind::Local,
+            topic: "scored".into(),
+            dead_letters_topic: "dead-letters".into(),
+            mirror_bytes_max: 10 << 30,
+        }
+    }
+}
+
+/// The log of the curated set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Curated {
+    /// The kind of log; that of the scored records unless given.
+    pub log: LogKind,
+    /// Its name.
+    #[serde(deserialize_with = "values::topic")]
+    pub topic: String,
+    /// Where the cuts and counts of every epoch go.
+    #[serde(deserialize_with = "values::topic")]
+    pub statistics_topic: String,
+}
+
+impl Default for Curated {
+    fn default() -> Self {
+        Curated {
+            log: LogKind::Local,
+            topic: "curated".into(),
+            statistics_topic: "statistics".into(),
+        }
+    }
+}
+
+/// Scoring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Score {
+    /// The reference model: a GGUF file or a Hugging Face directory.
+    pub model: PathBuf,
+    /// Where a document's perplexity comes from.
+    pub perplexity: PerplexityFrom,
+    /// The field that holds a document's number of tokens; only with perplexity from a field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<FieldOf>,
+    /// Threads that score on the CPU; 0 for all cores.
+    #[serde(deserialize_with = "values::within::<0, 1024, _, _>")]
+    #[schemars(range(max = 1024))]
+    pub threads: u16,
+    /// How many of a document's first tokens are scored.
+    #[serde(deserialize_with = "values::within::<1, 1_048_576, _, _>")]
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_tokens: u32,
+    /// The largest batch, in tokens.
+    #[serde(deserialize_with = "values::within::<1, 16_777_216, _, _>")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub batch_tokens_max: u32,
+    /// The largest document, in bytes of its JSON; larger ones go to the dead letters.
+    #[serde(deserialize_with = "values::within::<1, 1_073_741_824, _, _>")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub document_bytes_max: u32,
+    /// How long documents are gathered before their scores are committed, in milliseconds.
+    #[serde(deserialize_with = "values::within::<1, 3_600_000, _, _>")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub epoch_ms: u32,
+}
+
+impl Default for Score {
+    fn default() -> Self {
+        Score {
+            model: PathBuf::from("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+            perplexity: PerplexityFrom::Model,
+            tokens: None,
+            threads: 0,
+            max_tokens: 1024,
+            batch_tokens_max: 16_384,
+            document_bytes_max: 16 << 20,
+            epoch_ms: 1000,
+        }
+    }
+}
+
+/// Curating.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Curate {
+    /// Timely workers, each a thread with a share of the documents.
+    #[serde(deserialize_with = "values::within::<1, 256, _, _>")]
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: u16,
+    /// How long scored records are gathered before the changed set is committed, in milliseconds.
+    #[serde(deserialize_with = "values::within::<1, 3_600_000, _, _>")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub epoch_ms: u32,
+}
+
+impl Default for Curate {
+    fn default() -> Self {
+        Curate {
+            workers: 1,
+            epoch_ms: 1000,
+        }
+    }
+}
