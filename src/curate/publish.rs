@@ -153,7 +153,7 @@ impl Publisher {
     ) -> Result<(), EngineError> {
         self.append_curated(epoch, changes)?;
         let totals = [self.curated, admitted as u64, changes.withdrawn.len() as u64];
-        for record in self.statistics.records(epoch, totals) {
+        for record in self.statistics.records(epoch, offsets, totals) {
             self.outputs.writer.append(&self.outputs.statistics, 0, record)?;
         }
         let progress = Progress::new(epoch, offsets.clone(), self.rules.clone());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::NANO;
 use super::groups::Groups;
 use crate::config::Stage;
-use crate::log::Record;
+use crate::log::{Offsets, Record};
 
 /// What a stage did to a group, with the stage's place in the chain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,8 +30,10 @@ pub struct Statistics {
 
 /// The record of the whole corpus.
 #[derive(Serialize)]
-struct Corpus {
+struct Corpus<'a> {
     epoch: u64,
+    /// How far the scored log was read, by partition: the corpus is what stands before.
+    scored_offsets: &'a Offsets,
     live: u64,
     curated: u64,
     admitted: u64,
@@ -94,10 +96,15 @@ impl Statistics {
     /// the last commit; a tombstone where no document of a group is left.
     ///
     /// `totals` are the curated documents, and those admitted and withdrawn in the epoch.
-    pub fn records(&self, epoch: u64, totals: [u64; 3]) -> impl Iterator<Item = Record> {
+    pub fn records(
+        &self,
+        epoch: u64,
+        scored_offsets: &Offsets,
+        totals: [u64; 3],
+    ) -> impl Iterator<Item = Record> {
         let [curated, admitted, withdrawn] = totals;
         let live = self.live().unwrap_or(curated);
-        let corpus = Corpus { epoch, live, curated, admitted, withdrawn };
+        let corpus = Corpus { epoch, scored_offsets, live, curated, admitted, withdrawn };
         let groups = self.changed.iter().map(move |place| self.of_group(epoch, *place));
         std::iter::once(record("corpus".to_owned(), Some(&corpus))).chain(groups)
     }

@@ -1,11 +1,11 @@
 //! The source of a dataflow: a thread reads a log and divides it into epochs.
 
-use crossbeam_channel::{Receiver, SendError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::SyncActivator;
@@ -43,7 +43,7 @@ pub struct Sending<D> {
 impl<D> Sending<D> {
     /// Sends to the operator, waiting while it is behind. `false` if the dataflow is gone.
     pub fn send(&self, event: Epoch<D>) -> bool {
-        let sent: Result<(), SendError<Epoch<D>>> = self.events.send(event);
+        let sent = self.events.send(event);
         // Activation fails only when the worker is gone, and then sending does.
         let _ = self.waker.activate();
         sent.is_ok()
@@ -60,6 +60,7 @@ impl<D> Drop for Sending<D> {
 }
 
 type Output<T> = OutputBuilder<u64, CapacityContainerBuilder<Vec<T>>>;
+type Session<'a, T> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<T>>>;
 
 /// The records that `read` sends from a thread of its own, and the marks of its epochs.
 ///
@@ -86,37 +87,18 @@ where
     let mut durable = builder.new_input_connection(durable, Pipeline, []);
     let waker = scope.worker().sync_activator_for(info.address.to_vec());
     let receiving = read.map(|read| start(read, waker, threads));
-    builder.build(move |mut capabilities| {
-        let mut held: Option<[Capability<u64>; 2]> = None;
-        if receiving.is_some() {
-            capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
-            held = <[Capability<u64>; 2]>::try_from(capabilities).ok();
-        }
-        let mut told = first;
+    builder.build(move |capabilities| {
+        let mut held = receiving.map(|receiving| Held::new(receiving, capabilities, first));
         move |frontiers| {
             durable.for_each(|_stamp, _nothing| {});
-            let Some(receiving) = receiving.as_ref() else { return };
-            if let Some(&epoch) = frontiers[0].frontier().first()
-                && epoch > told
-            {
-                told = epoch;
-                // The thread may have ended; then nobody needs to know.
-                let _ = receiving.durable.send(epoch);
-            }
             let (mut records, mut marks) = (records.activate(), marks.activate());
-            while let Some([record_time, mark_time]) = held.as_mut() {
-                match receiving.events.try_recv() {
-                    Ok(Epoch::Records(mut batch)) => {
-                        records.session(record_time).give_container(&mut batch);
-                    }
-                    Ok(Epoch::End(offsets)) => {
-                        marks.session(mark_time).give(Mark { offsets });
-                        let next = *record_time.time() + 1;
-                        record_time.downgrade(&next);
-                        mark_time.downgrade(&next);
-                    }
-                    Err(error) if error.is_empty() => return,
-                    Err(_) => held = None,
+            // The feedback adds one to what the sink has finished.
+            let frontier = frontiers[0].frontier().first().map(|epoch| epoch.saturating_sub(1));
+            if let Some(source) = &mut held {
+                source.note_durable(frontier);
+                source.pass_on(&mut records, &mut marks);
+                if source.is_finished(frontier) {
+                    held = None;
                 }
             }
         }
@@ -124,10 +106,70 @@ where
     (record_stream, mark_stream)
 }
 
-/// The operator's side of the source.
+/// The operator's side of the source, and its right to send.
+struct Held<D> {
+    receiving: Receiving<D>,
+    /// For records and for marks; both at the open epoch.
+    capabilities: Vec<Capability<u64>>,
+    told: u64,
+    ended: bool,
+}
+
 struct Receiving<D> {
     events: Receiver<Epoch<D>>,
     durable: Sender<u64>,
+}
+
+impl<D: Clone + 'static> Held<D> {
+    fn new(receiving: Receiving<D>, mut capabilities: Vec<Capability<u64>>, first: u64) -> Self {
+        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
+        Held { receiving, capabilities, told: first, ended: false }
+    }
+
+    fn open(&self) -> u64 {
+        *self.capabilities[0].time()
+    }
+
+    fn end_epoch(&mut self) {
+        let next = self.open() + 1;
+        self.capabilities.iter_mut().for_each(|capability| capability.downgrade(&next));
+    }
+
+    /// Tells the reading thread when more epochs have become durable.
+    fn note_durable(&mut self, before: Option<u64>) {
+        if let Some(before) = before.filter(|before| *before > self.told) {
+            self.told = before;
+            // The thread may have ended; then nobody needs to know.
+            let _ = self.receiving.durable.send(before);
+        }
+    }
+
+    fn pass_on(&mut self, records: &mut Session<'_, D>, marks: &mut Session<'_, Mark>) {
+        while !self.ended {
+            match self.receiving.events.try_recv() {
+                Ok(Epoch::Records(mut batch)) => {
+                    records.session(&self.capabilities[0]).give_container(&mut batch);
+                }
+                Ok(Epoch::End(offsets)) => {
+                    marks.session(&self.capabilities[1]).give(Mark { offsets });
+                    self.end_epoch();
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.ended = true;
+                    self.end_epoch();
+                }
+            }
+        }
+    }
+
+    /// Whether all that was sent has gone through the dataflow.
+    ///
+    /// Operators that take an epoch together must see it end while the input is open: a worker
+    /// that learns of the end of both at once would not take part. So the source outlives them.
+    fn is_finished(&self, durable: Option<u64>) -> bool {
+        self.ended && durable.is_none_or(|before| before >= self.open())
+    }
 }
 
 fn start<D, F>(read: F, waker: SyncActivator, threads: &Threads) -> Receiving<D>

@@ -7,6 +7,7 @@ mod run;
 mod stores;
 mod summary;
 
+pub use crate::dataflow::Until;
 pub use counters::Counters;
 pub use error::EngineError;
 pub use run::{Halves, RunOptions, run};

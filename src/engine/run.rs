@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::progress::report_while;
 use super::{Counters, EngineError, Stores, Summary};
 use crate::config::{Config, LogKind, PerplexityFrom};
-use crate::curate::{Curate, curate};
+use crate::curate::{self, Curate};
 use crate::dataflow::Until;
 use crate::log::{Layout, Offsets, Store};
-use crate::score::{Score, Scorer, score};
+use crate::score::{self, Score, Scorer};
 
 /// Which half of the engine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub fn run(
     };
     report_while(&counters, both || score.is_some(), || {
         thread::scope(|scope| {
-            let curating = curate.map(|it| scope.spawn(|| ended(curate(it), stop)));
-            let scoring = score.map(|it| ended(score(it), stop));
+            let curating = curate.map(|it| scope.spawn(|| ended(curate::curate(it), stop)));
+            let scoring = score.map(|it| ended(score::score(it), stop));
             scored.store(true, Ordering::Release);
             let curated = curating.map(|thread| thread.join().expect("a panic is caught inside"));
             scoring.unwrap_or(Ok(())).and(curated.unwrap_or(Ok(())))
@@ -93,7 +93,7 @@ fn score_of(
     }
     let threads = match config.score.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
+        threads => threads.into(),
     };
     Ok(Score {
         until: until(until_end, &documents_store, &documents, Arc::default()),
@@ -104,9 +104,9 @@ fn score_of(
         dead_letters: config.scored.dead_letters_topic.clone(),
         scorer: scorer_of(config, threads)?,
         threads,
-        document_bytes_max: config.score.document_bytes_max,
-        batch_tokens_max: config.score.batch_tokens_max,
-        epoch: Duration::from_millis(config.score.epoch_ms),
+        document_bytes_max: config.score.document_bytes_max as usize,
+        batch_tokens_max: config.score.batch_tokens_max as usize,
+        epoch: Duration::from_millis(config.score.epoch_ms.into()),
         stop: Arc::clone(stop),
         counters: Arc::clone(counters),
     })
@@ -128,7 +128,7 @@ fn scorer_of(config: &Config, threads: usize) -> Result<Scorer, EngineError> {
         weight_mib = info.weight_bytes >> 20,
         "reference model loaded"
     );
-    let max = score.max_tokens.min(info.context_tokens);
+    let max = (score.max_tokens as usize).min(info.context_tokens);
     Ok(Scorer::Model(loaded.model, Arc::new(loaded.tokenizer), max))
 }
 
@@ -160,8 +160,8 @@ fn curate_of(
         curated: config.curated.topic.clone(),
         statistics: config.curated.statistics_topic.clone(),
         stages: config.select.clone(),
-        workers: config.curate.workers,
-        epoch: Duration::from_millis(config.curate.epoch_ms),
+        workers: config.curate.workers.into(),
+        epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),
         counters: Arc::clone(counters),
     })

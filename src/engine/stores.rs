@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, LogKind};
-use crate::log::kafka::{KafkaOptions, KafkaStore};
 use crate::log::local::{LocalOptions, LocalStore};
 use crate::log::{Result, Store};
 
@@ -11,13 +10,12 @@ use crate::log::{Result, Store};
 pub struct Stores<'a> {
     config: &'a Config,
     local: OnceLock<Arc<LocalStore>>,
-    kafka: OnceLock<Arc<KafkaStore>>,
 }
 
 impl<'a> Stores<'a> {
     /// None opened yet.
     pub fn new(config: &'a Config) -> Self {
-        Stores { config, local: OnceLock::new(), kafka: OnceLock::new() }
+        Stores { config, local: OnceLock::new() }
     }
 
     /// The store of logs of this kind.
@@ -27,7 +25,7 @@ impl<'a> Stores<'a> {
     pub fn of(&self, kind: LogKind) -> Result<Arc<dyn Store>> {
         match kind {
             LogKind::Local => Ok(self.local()?),
-            LogKind::Kafka => Ok(self.kafka()?),
+            LogKind::Kafka => unimplemented!(),
         }
     }
 
@@ -36,14 +34,6 @@ impl<'a> Stores<'a> {
     pub fn scored_for_curate(&self) -> Result<Arc<dyn Store>> {
         let scored = &self.config.scored;
         match scored.log {
-            LogKind::Kafka if scored.mirror_bytes_max > 0 => {
-                let dir = self.config.local.dir.join("mirror");
-                Ok(Arc::new(crate::log::mirror::MirrorStore::new(
-                    self.kafka()?,
-                    &dir,
-                    scored.mirror_bytes_max,
-                )?))
-            }
             kind => self.of(kind),
         }
     }
@@ -57,14 +47,4 @@ impl<'a> Stores<'a> {
         Ok(Arc::clone(self.local.get().expect("it has just been set")))
     }
 
-    fn kafka(&self) -> Result<Arc<KafkaStore>> {
-        if self.kafka.get().is_none() {
-            let replication_factor = self.config.topics.replication_factor;
-            let options = KafkaOptions { replication_factor, ..KafkaOptions::default() };
-            let store = KafkaStore::new(self.config.kafka.iter(), options)?;
-            // Another thread may have been first; then its store serves.
-            let _ = self.kafka.set(Arc::new(store));
-        }
-        Ok(Arc::clone(self.kafka.get().expect("it has just been set")))
-    }
 }

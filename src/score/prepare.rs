@@ -130,7 +130,7 @@ impl Prepare {
         };
         match &self.source {
             Source::Model(tokenizer, max) => {
-                let (ids, truncated) = tokenizer.encode(&document.text, *max)?;
+                let kernels::Encoded { ids, truncated } = tokenizer.encode(&document.text, *max)?;
                 if ids.is_empty() {
                     return Err(Unusable::NoTokens);
                 }
