@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, LogKind};
+use crate::log::kafka::{KafkaOptions, KafkaStore};
 use crate::log::local::{LocalOptions, LocalStore};
 use crate::log::{Result, Store};
 
@@ -10,12 +11,13 @@ use crate::log::{Result, Store};
 pub struct Stores<'a> {
     config: &'a Config,
     local: OnceLock<Arc<LocalStore>>,
+    kafka: OnceLock<Arc<KafkaStore>>,
 }
 
 impl<'a> Stores<'a> {
     /// None opened yet.
     pub fn new(config: &'a Config) -> Self {
-        Stores { config, local: OnceLock::new() }
+        Stores { config, local: OnceLock::new(), kafka: OnceLock::new() }
     }
 
     /// The store of logs of this kind.
@@ -25,7 +27,7 @@ impl<'a> Stores<'a> {
     pub fn of(&self, kind: LogKind) -> Result<Arc<dyn Store>> {
         match kind {
             LogKind::Local => Ok(self.local()?),
-            LogKind::Kafka => unimplemented!(),
+            LogKind::Kafka => Ok(self.kafka()?),
         }
     }
 
@@ -34,6 +36,14 @@ impl<'a> Stores<'a> {
     pub fn scored_for_curate(&self) -> Result<Arc<dyn Store>> {
         let scored = &self.config.scored;
         match scored.log {
+            LogKind::Kafka if scored.mirror_bytes_max > 0 => {
+                let dir = self.config.local.dir.join("mirror");
+                Ok(Arc::new(crate::log::mirror::MirrorStore::new(
+                    self.kafka()?,
+                    &dir,
+                    scored.mirror_bytes_max,
+                )?))
+            }
             kind => self.of(kind),
         }
     }
@@ -47,4 +57,14 @@ impl<'a> Stores<'a> {
         Ok(Arc::clone(self.local.get().expect("it has just been set")))
     }
 
+    fn kafka(&self) -> Result<Arc<KafkaStore>> {
+        if self.kafka.get().is_none() {
+            let replication_factor = self.config.topics.replication_factor;
+            let options = KafkaOptions { replication_factor, ..KafkaOptions::default() };
+            let store = KafkaStore::new(self.config.kafka.iter(), options)?;
+            // Another thread may have been first; then its store serves.
+            let _ = self.kafka.set(Arc::new(store));
+        }
+        Ok(Arc::clone(self.kafka.get().expect("it has just been set")))
+    }
 }
