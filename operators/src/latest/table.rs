@@ -135,7 +135,11 @@ mod tests {
             // Few tags, all of them high or low: long runs that wrap around the end.
             let random = mix(step);
             let slot = (random % 300) as u32;
-            let tag = if slot.is_multiple_of(3) { u32::MAX } else { slot / 7 };
+            let tag = if slot.is_multiple_of(3) {
+                u32::MAX
+            } else {
+                slot / 7
+            };
             let (at, found) = table.search(tag, |other| other == slot);
             assert_eq!(found.is_some(), map.contains_key(&slot));
             if found.is_none() {
