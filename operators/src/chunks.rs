@@ -57,7 +57,7 @@ impl<T> IndexMut<usize> for Chunks<T> {
 
 /// Without this, every update waits for one or two cache misses: a third of the speed is lost.
 #[inline(always)]
-fn prefetch<T>(item: &T) {
+pub(crate) fn prefetch<T>(item: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -1,4 +1,47 @@
 //! Exact selection: of each group, the documents in a band of a total order.
+//!
+//! The kept documents of a group are an interval of the order (key, id). So an epoch's result is two
+//! places, the *cuts*, and the work is to find them without looking at all documents, and then to
+//! tell the few that are between a cut's old and new place.
+//!
+//! # Who knows what
+//!
+//! - *Members* (`members`, `bins`, `columns`), one on every worker, have the documents: a column by
+//!   slot, and per group bins of slots that are unsorted inside. They count the mass of each bin.
+//! - *Owners* (`owner`, `guard`, `narrow`), also one on every worker, each have some of the groups,
+//!   by a hash of the name. An owner has the group's whole mass, and around each cut a *guard*: a
+//!   span of the order in which it knows all workers' documents one by one, and the amount below.
+//!
+//! # An epoch
+//!
+//! 1. While changes come, a member writes columns, adds to one bin and to its log, and notes each
+//!    change against the guards: below one as an amount, inside as an item, above as nothing.
+//! 2. When the epoch is complete at its input, every member sends every owner one letter of *counts*.
+//! 3. With all counts in, an owner walks each cut along its guard's items to the new target. If it
+//!    leaves the guard, a search begins: the owner asks *questions*; members answer with the marks of
+//!    their bins, splitting only those near the cut; the owner narrows the span by about 30 a round,
+//!    and at last fetches the documents of a new guard.
+//! 4. Every owner sends every member its *cuts*. A member looks at the documents between old and new
+//!    place, and at those that changed; a flag in the column says what was told before, so that each
+//!    change is told once.
+//! 5. Bins far from the cuts are merged again, up to an eighth of their distance.
+//!
+//! A guard has a 128th of the group, and 16 to 128 documents to each side, so most changes are only
+//! counted, and a cut that moves on with the stream is searched for every few epochs.
+//!
+//! # Why it is exact, and stays live
+//!
+//! All is integers: the band's ends are computed from the whole mass, and a cut is the first document
+//! not wholly before its end, over all workers. The place of a cut depends on the documents alone,
+//! never on how it got there. Letters are counted, not awaited by frontier: one from every member,
+//! one from every owner, in each step (`protocol`). So all workers take part in every epoch, which is
+//! why epochs are consecutive. Letters go round a loop that the outputs' frontiers do not depend on
+//! (`operator`).
+//!
+//! # It is not
+//!
+//! A sorted index: nothing far from a cut is ever sorted. Nor a sketch: what it keeps is what a sort
+//! of everything would keep, and the tests compare the two after every epoch.
 
 mod bins;
 mod columns;
@@ -27,7 +70,7 @@ pub struct Stage {
     pub first_epoch: u64,
     /// How many documents at most the owner of a group knows one by one to each side of a cut.
     ///
-    /// This changes the speed and never the result.
+    /// At least 1. This changes the speed and never the result.
     pub guard: usize,
 }
 
@@ -67,7 +110,21 @@ pub struct Summary {
     pub high: Option<Place>,
 }
 
-/// The documents that are inside the band of their group, as changes.
+/// The documents inside the band of their group, as changes, and each touched group's numbers.
+///
+/// In an epoch a document is removed at most once and added at most once, the removal first and
+/// with the record that was added before, and never with equal records. Within an epoch the order of
+/// different documents means nothing. What is kept is said by [`Quota`]; without documents, nothing.
+///
+/// `changes` come from [`latest`](crate::latest()) or another `select` on the same workers. `view`
+/// must be a pure function, and the same everywhere: what it says of a document may be asked often
+/// and late. For a random sample, let the key be [`draw`](crate::draw()) of the id.
+///
+/// Epochs are consecutive from `stage.first_epoch` on; the [crate's documentation](crate) says what
+/// the caller must do. `report` hears of every epoch when it is complete on this worker.
+///
+/// # Panics
+/// On changes before the first epoch, and on a group's mass beyond 63 bits.
 pub fn select<'scope, R: Record>(
     changes: StreamVec<'scope, u64, Change<R>>,
     stage: Stage,

@@ -44,78 +44,46 @@ pub(super) fn build<'scope, R: Record>(
     let mut mail = builder.new_input_connection(mail, exchange, []);
     builder.set_notify_for(1, FrontierInterest::Never);
 
-    let members = Members::new(view, stage.quota.moving(), stage.guard);
-    let owner = Owner::new(stage.quota, stage.guard);
-    let (index, peers) = (scope.index() as u32, scope.peers() as u32);
-    let mut worker = Worker::new(members, owner, index, peers);
+    let mut epochs = Epochs::new(view, stage, scope.index() as u32, scope.peers() as u32);
     builder.build(move |mut capabilities| {
         for capability in &mut capabilities {
             capability.downgrade(&stage.first_epoch);
         }
         let mut held = Some(capabilities);
-        let mut later: BTreeMap<u64, Vec<Vec<Change<R>>>> = BTreeMap::new();
-        let mut inbox = VecDeque::new();
-        // Between telling the counts of an epoch and knowing its cuts.
-        let mut closed = false;
         move |frontiers| {
             let (mut kept, mut letters) = (kept.activate(), letters.activate());
             let mut summaries = summaries.activate();
-            let epoch = held.as_ref().map(|held| *held[0].time());
+            let current = held.as_ref().map(|held| *held[0].time());
             input.for_each(|stamp, data| {
-                let time = *stamp.least().expect("a message has a time");
-                if Some(time) == epoch && !closed {
-                    worker.apply(data);
-                    data.clear();
-                } else {
-                    assert!(
-                        Some(time) >= epoch,
-                        "epoch {time} is before the first, {epoch:?}"
-                    );
-                    later.entry(time).or_default().push(std::mem::take(data));
-                }
+                epochs.take(*stamp.least().expect("a message has a time"), current, data);
             });
-            mail.for_each(|_, data| inbox.extend(data.drain(..)));
+            mail.for_each(|_, data| epochs.inbox.extend(data.drain(..)));
             while let Some(capabilities) = &mut held {
-                let [for_kept, for_summaries, for_letters] = capabilities.as_slice() else {
+                let [for_kept, for_summaries, for_letters] = capabilities.as_mut_slice() else {
                     unreachable!("one capability an output");
                 };
-                // Even before this worker's epoch is closed: its owner can take others' counts.
-                let mut session = letters.session(for_letters);
-                deliver(&mut worker, &mut inbox, index, |letter| {
-                    session.give(letter)
-                });
-                drop(session);
+                let mut post = letters.session(for_letters);
+                epochs.deliver(|letter| post.give(letter));
+                drop(post);
                 let epoch = *for_kept.time();
-                if !closed {
-                    if frontiers[0].less_equal(&epoch) {
-                        break;
+                let ended = frontiers[0].frontier().is_empty();
+                match epochs.step(!frontiers[0].less_equal(&epoch), ended) {
+                    Step::Wait => break,
+                    Step::Close => {}
+                    Step::End => held = None,
+                    Step::Finish => {
+                        let mut session = kept.session(for_kept);
+                        epochs.worker.finish(|change| session.give(change));
+                        drop(session);
+                        let mut session = summaries.session(for_summaries);
+                        session.give_iterator(epochs.worker.summaries());
+                        drop(session);
+                        report(epoch, &epochs.worker);
+                        capabilities
+                            .iter_mut()
+                            .for_each(|held| held.downgrade(&(epoch + 1)));
+                        epochs.begin(epoch + 1);
                     }
-                    let ended = frontiers[0].frontier().is_empty();
-                    if ended && later.is_empty() && !worker.is_touched() {
-                        held = None;
-                        break;
-                    }
-                    worker.close();
-                    closed = true;
-                    continue;
-                }
-                if !worker.is_settled() {
-                    break;
-                }
-                let mut session = kept.session(for_kept);
-                worker.finish(|change| session.give(change));
-                drop(session);
-                summaries
-                    .session(for_summaries)
-                    .give_iterator(worker.summaries());
-                report(epoch, &worker);
-                closed = false;
-                let next = epoch + 1;
-                capabilities
-                    .iter_mut()
-                    .for_each(|capability| capability.downgrade(&next));
-                for data in later.remove(&next).unwrap_or_default() {
-                    worker.apply(&data);
                 }
             }
         }
@@ -127,24 +95,102 @@ pub(super) fn build<'scope, R: Record>(
     }
 }
 
-/// Takes in the letters that are here and sends what they call for, until nothing is left to do.
-fn deliver<R: Record, V: Fn(&R, DocumentHash) -> View>(
-    worker: &mut Worker<R, V>,
-    inbox: &mut VecDeque<Mail>,
+/// What is to be done next.
+enum Step {
+    /// Nothing, until data, letters or frontiers come.
+    Wait,
+    /// The current epoch's letters are to be sent.
+    Close,
+    /// The current epoch's result is to be given.
+    Finish,
+    /// Nothing, ever.
+    End,
+}
+
+/// A worker's part in a stage, epoch after epoch.
+struct Epochs<R, V> {
+    worker: Worker<R, V>,
     index: u32,
-    mut post: impl FnMut(Mail),
-) {
-    loop {
-        while let Some(letter) = worker.letter() {
-            if letter.to == index {
-                inbox.push_back(letter);
-            } else {
-                post(letter);
-            }
+    /// Data of epochs to come.
+    later: BTreeMap<u64, Vec<Vec<Change<R>>>>,
+    inbox: VecDeque<Mail>,
+    /// Between telling the counts of an epoch and knowing its cuts.
+    closed: bool,
+}
+
+impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
+    fn new(view: V, stage: Stage, index: u32, peers: u32) -> Self {
+        let members = Members::new(view, stage.quota.moving(), stage.guard);
+        let owner = Owner::new(stage.quota, stage.guard);
+        Epochs {
+            worker: Worker::new(members, owner, index, peers),
+            index,
+            later: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            closed: false,
         }
-        let Some(letter) = inbox.pop_front() else {
-            break;
-        };
-        worker.receive(letter);
+    }
+
+    /// Takes in data: works on those of the current epoch at once, while it is open.
+    fn take(&mut self, epoch: u64, current: Option<u64>, data: &mut Vec<Change<R>>) {
+        assert!(
+            Some(epoch) >= current,
+            "epoch {epoch} comes before the first, {current:?}"
+        );
+        if Some(epoch) == current && !self.closed {
+            self.worker.apply(data);
+            data.clear();
+        } else {
+            self.later
+                .entry(epoch)
+                .or_default()
+                .push(std::mem::take(data));
+        }
+    }
+
+    /// Takes in the letters that are here, also before this worker's epoch is closed, and sends what
+    /// they call for, until nothing is left to do.
+    fn deliver(&mut self, mut post: impl FnMut(Mail)) {
+        loop {
+            while let Some(letter) = self.worker.letter() {
+                if letter.to == self.index {
+                    self.inbox.push_back(letter);
+                } else {
+                    post(letter);
+                }
+            }
+            let Some(letter) = self.inbox.pop_front() else {
+                break;
+            };
+            self.worker.receive(letter);
+        }
+    }
+
+    /// The next step, given whether the input is past the current epoch, and at its end.
+    fn step(&mut self, passed: bool, ended: bool) -> Step {
+        if self.closed {
+            return if self.worker.is_settled() {
+                Step::Finish
+            } else {
+                Step::Wait
+            };
+        }
+        if !passed {
+            return Step::Wait;
+        }
+        if ended && self.later.is_empty() && !self.worker.is_touched() {
+            return Step::End;
+        }
+        self.worker.close();
+        self.closed = true;
+        Step::Close
+    }
+
+    /// Begins the next epoch with the data that came before it.
+    fn begin(&mut self, epoch: u64) {
+        self.closed = false;
+        for data in self.later.remove(&epoch).unwrap_or_default() {
+            self.worker.apply(&data);
+        }
     }
 }

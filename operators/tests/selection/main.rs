@@ -2,6 +2,11 @@
 //!
 //! `PROPTEST_CASES` sets how many random scenarios each property gets.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
 mod dataflow;
 mod differential;
 mod oracle;

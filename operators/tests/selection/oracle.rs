@@ -3,27 +3,57 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use riffle_operators::{Amount, Change, DocumentHash, Place, Quota, Summary, View};
+use riffle_operators::{Amount, Band, Change, DocumentHash, Place, Quota, Rate, Summary, View};
 
 use crate::dataflow::run;
-use crate::scenario::{Facts, Live, by_draw, by_key, cases, play, scenario};
+use crate::scenario::{Facts, Live, Scenario, Weights, by_draw, by_key, cases, play, scenario};
 
 proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
     fn oracle_after_every_epoch_the_kept_set_is_that_of_a_sort(scenario in scenario()) {
-        let epochs = scenario.epochs();
-        let mut live = Live::new();
-        let mut kept = [Live::new(), Live::new()];
-        for (epoch, told) in epochs.iter().zip(run(&scenario, &epochs, 0)) {
-            play(&mut live, epoch);
-            let one = select(&live, scenario.quotas[0], by_key).kept;
-            let two = select(&one, scenario.quotas[1], by_draw).kept;
-            for ((kept, changes), expected) in kept.iter_mut().zip(&told.changes).zip([one, two]) {
-                apply(kept, changes);
-                prop_assert_eq!(&*kept, &expected);
-            }
+        check(&scenario);
+    }
+}
+
+#[test]
+fn oracle_groups_far_larger_than_a_bin_are_exact_too() {
+    let quota = |band, ppm| Quota {
+        band,
+        rate: Rate::from_ppm(ppm).unwrap(),
+    };
+    check(&Scenario {
+        workers: 2,
+        guard: 128,
+        quotas: [quota(Band::Medium, 500_000), quota(Band::High, 100_000)],
+        sizes: vec![250_000, 1_000, 1_000, 50_000, 1_000, 1_000],
+        population: 400_000,
+        groups: 2,
+        keys: 1 << 30,
+        weights: Weights::Tokens,
+        takedowns_percent: 20,
+        seed: 1,
+    });
+}
+
+/// Compares both stages with a sort after every epoch.
+fn check(scenario: &Scenario) {
+    let epochs = scenario.epochs();
+    let mut live = Live::new();
+    let mut kept = [Live::new(), Live::new()];
+    for (epoch, told) in epochs.iter().zip(run(scenario, &epochs, 0)) {
+        play(&mut live, epoch);
+        let one = select(&live, scenario.quotas[0], by_key).kept;
+        let two = select(&one, scenario.quotas[1], by_draw).kept;
+        for ((kept, changes), expected) in kept.iter_mut().zip(&told.changes).zip([one, two]) {
+            apply(kept, changes);
+            assert!(
+                *kept == expected,
+                "{} are kept, not {}",
+                kept.len(),
+                expected.len()
+            );
         }
     }
 }
@@ -71,10 +101,10 @@ pub fn select(live: &Live, quota: Quota, view: impl Fn(&Facts, DocumentHash) -> 
                 summary.kept.documents += 1;
                 summary.kept.mass += mass;
             }
-            if before >= start && quota.band != riffle_operators::Band::Low {
+            if before >= start && quota.band != Band::Low {
                 summary.low.get_or_insert(place);
             }
-            if after > end && quota.band != riffle_operators::Band::High {
+            if after > end && quota.band != Band::High {
                 summary.high.get_or_insert(place);
             }
             before = after;
