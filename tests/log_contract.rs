@@ -1,4 +1,5 @@
 //! The stores that need no server keep the contract of logs.
+#![allow(clippy::unwrap_used)] // a test that unwraps has failed
 
 #[path = "support/contract.rs"]
 #[macro_use]

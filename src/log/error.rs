@@ -42,6 +42,23 @@ pub enum LogError {
         /// How many there are.
         partitions: u16,
     },
+    /// A log has more partitions than positions can tell apart.
+    #[error("log {log:?} has {partitions} partitions, more than the 65535 that are supported")]
+    TooManyPartitions {
+        /// The log asked for.
+        log: String,
+        /// How many there are.
+        partitions: usize,
+    },
+    /// A property of the Kafka client is missing or refused. Its value is left out: it may be a
+    /// secret.
+    #[error("the Kafka property {key:?} cannot be used: {reason}")]
+    Property {
+        /// The property.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another process writes here.
     #[error("{path} is in use by another process: stop it first, or choose another local.dir")]
     Locked {

@@ -6,6 +6,7 @@
 //! for production, local files as the embedded default, and memory, a model with crashes for tests.
 
 mod error;
+pub mod kafka;
 pub mod local;
 pub mod memory;
 mod position;
@@ -28,6 +29,19 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// Names and values beside the payload, in order.
     pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// Bytes that key, value and headers take.
+    pub fn bytes(&self) -> usize {
+        let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        optional(&self.key) + optional(&self.value) + headers
+    }
 }
 
 /// A record as it was read, with its place.

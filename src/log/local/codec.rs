@@ -6,17 +6,6 @@
 
 use crate::log::Record;
 
-/// Bytes that the record's key, value and headers take.
-pub fn record_bytes(record: &Record) -> usize {
-    let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    optional(&record.key) + optional(&record.value) + headers
-}
-
 /// Appends a record, `delta` offsets after the frame's base.
 pub fn put(buffer: &mut Vec<u8>, delta: u64, record: &Record) {
     let length = number_bytes(delta)

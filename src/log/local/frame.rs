@@ -307,14 +307,14 @@ mod tests {
         builder.push(7, &record("a", Some(b"xyz")));
         builder.push(9, &record("b", None));
         let (header, bytes) = builder.encode();
-        let payload = b"\x0b\x00\x02a\x04xyz\x01\x01h\x011\x08\x02\x02b\x00\x01\x01h\x011";
+        let payload = b"\x0c\x00\x02a\x04xyz\x01\x01h\x011\x09\x02\x02b\x00\x01\x01h\x011";
         assert_eq!(&bytes[HEADER_BYTES..], payload);
         let mut expected = b"RFr1".to_vec();
         expected.extend(7u64.to_le_bytes());
         expected.extend(10u64.to_le_bytes());
         expected.extend(2u32.to_le_bytes());
-        expected.extend(21u32.to_le_bytes());
-        expected.extend(21u32.to_le_bytes());
+        expected.extend(23u32.to_le_bytes());
+        expected.extend(23u32.to_le_bytes());
         expected.extend(crc32fast::hash(payload).to_le_bytes());
         expected.extend(crc32fast::hash(&expected).to_le_bytes());
         assert_eq!(bytes[..HEADER_BYTES], expected);

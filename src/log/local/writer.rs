@@ -6,7 +6,6 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::codec::record_bytes;
 use super::frame::FrameBuilder;
 use super::journal::{Commit, End};
 use super::layout::{sync_dir, try_lock};
@@ -74,7 +73,7 @@ impl Writer for LocalWriter {
     }
 
     fn append(&mut self, log: &str, partition: u16, record: Record) -> Result<()> {
-        let (bytes, limit) = (record_bytes(&record), self.store.options.record_bytes_max);
+        let (bytes, limit) = (record.bytes(), self.store.options.record_bytes_max);
         if bytes > limit {
             return Err(LogError::TooLarge {
                 log: log.to_owned(),

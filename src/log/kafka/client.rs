@@ -1,0 +1,316 @@
+//! The cluster and its clients: properties, what librdkafka reports, and its errors as ours.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+use crate::log::{LogError, Result};
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role<'a> {
+    /// Asks for metadata and the ends of partitions, open transactions included.
+    Asker,
+    /// Reads committed records in order.
+    Reader,
+    /// Reads single records.
+    Fetcher,
+    /// Writes transactions under this name.
+    Writer(&'a str),
+}
+
+impl Role<'_> {
+    /// What the user's properties override.
+    fn defaults(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Role::Asker => &[("group.id", "riffle")],
+            // A full queue stops fetching for this long; the default is a second.
+            Role::Reader => &[
+                ("group.id", "riffle"),
+                ("fetch.queue.backoff.ms", "20"),
+                ("queued.max.messages.kbytes", "65536"),
+            ],
+            Role::Fetcher => &[("group.id", "riffle")],
+            Role::Writer(_) => &[
+                ("compression.type", "zstd"),
+                ("linger.ms", "5"),
+                ("queue.buffering.max.kbytes", "65536"),
+            ],
+        }
+    }
+
+    /// What correctness, or the fetcher's speed, rests on.
+    fn requirements(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Role::Asker => &[
+                ("isolation.level", "read_uncommitted"),
+                ("enable.auto.commit", "false"),
+            ],
+            Role::Reader => &[
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("enable.partition.eof", "true"),
+            ],
+            Role::Fetcher => &[
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("enable.partition.eof", "true"),
+                ("fetch.queue.backoff.ms", "1"),
+                ("fetch.wait.max.ms", "1"),
+                ("queued.max.messages.kbytes", "4096"),
+            ],
+            Role::Writer(_) => &[("enable.idempotence", "true")],
+        }
+    }
+}
+
+/// A Kafka cluster and the properties of its clients.
+pub struct Cluster {
+    properties: BTreeMap<String, String>,
+    brokers: String,
+    asker: BaseConsumer<Context>,
+}
+
+impl Cluster {
+    /// Checks the properties by making a client, which connects in the background.
+    pub fn new(properties: BTreeMap<String, String>) -> Result<Cluster> {
+        let brokers = properties
+            .get("bootstrap.servers")
+            .or(properties.get("metadata.broker.list"));
+        let brokers = brokers.cloned().ok_or_else(|| LogError::Property {
+            key: "bootstrap.servers".to_owned(),
+            reason: "it is missing: name at least one broker, as host:port".to_owned(),
+        })?;
+        let asker = client(&properties, &brokers, Role::Asker)?;
+        Ok(Cluster {
+            properties,
+            brokers,
+            asker,
+        })
+    }
+
+    /// The client for questions.
+    pub fn asker(&self) -> &BaseConsumer<Context> {
+        &self.asker
+    }
+
+    /// The largest record that the producers take; librdkafka's default unless it is set.
+    pub fn message_bytes_max(&self) -> usize {
+        let set = self.properties.get("message.max.bytes");
+        set.and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(1_000_000)
+    }
+
+    /// A client that consumes.
+    pub fn consumer(&self, role: Role<'_>) -> Result<BaseConsumer<Context>> {
+        client(&self.properties, &self.brokers, role)
+    }
+
+    /// A client of another kind.
+    pub fn client<C: FromClientConfigAndContext<Context>>(&self, role: Role<'_>) -> Result<C> {
+        client(&self.properties, &self.brokers, role)
+    }
+
+    /// An error of something that was `action`, such as "creating topic x".
+    ///
+    /// Silence of the brokers becomes [`LogError::Unavailable`].
+    pub fn error(&self, action: &str, source: KafkaError) -> LogError {
+        if is_outage(code(&source)) {
+            return self.unavailable(action, &source.to_string());
+        }
+        LogError::Kafka {
+            action: action.to_owned(),
+            source,
+            abort: false,
+            fatal: true,
+        }
+    }
+
+    /// The cluster did not answer while `action` was being done.
+    pub fn unavailable(&self, action: &str, reason: &str) -> LogError {
+        // The reasons of failed connections wait to be polled.
+        while let Some(event) = self.asker.poll(Duration::ZERO) {
+            drop(event);
+        }
+        let last = self
+            .asker
+            .context()
+            .last_reason()
+            .unwrap_or_else(|| reason.to_owned());
+        let reason = format!(
+            "{action}: {last}; check that it runs, bootstrap.servers, and the security settings"
+        );
+        LogError::Unavailable {
+            brokers: self.brokers.clone(),
+            reason,
+        }
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kafka at {}", self.brokers)
+    }
+}
+
+fn client<C: FromClientConfigAndContext<Context>>(
+    properties: &BTreeMap<String, String>,
+    brokers: &str,
+    role: Role<'_>,
+) -> Result<C> {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "riffle");
+    for (key, value) in role.defaults() {
+        config.set(*key, *value);
+    }
+    for (key, value) in properties {
+        config.set(key, value);
+    }
+    for (key, value) in role.requirements() {
+        config.set(*key, *value);
+    }
+    if let Role::Writer(name) = role {
+        config.set("transactional.id", format!("riffle-{name}"));
+    }
+    config
+        .create_with_context(Context::new(brokers))
+        .map_err(refused)
+}
+
+/// What librdkafka refused, without the value: it may be a secret.
+fn refused(error: KafkaError) -> LogError {
+    match error {
+        KafkaError::ClientConfig(_, _, key, _) => {
+            let reason = "librdkafka does not know it, or refuses its value".to_owned();
+            LogError::Property { key, reason }
+        }
+        KafkaError::ClientCreation(reason) => LogError::Property {
+            key: "kafka".into(),
+            reason,
+        },
+        source => {
+            let action = "starting the client".to_owned();
+            LogError::Kafka {
+                action,
+                source,
+                abort: false,
+                fatal: true,
+            }
+        }
+    }
+}
+
+/// What librdkafka reports beside the answers to calls. An outage is logged once, and its end.
+#[derive(Clone)]
+pub struct Context(Arc<Reports>);
+
+struct Reports {
+    brokers: String,
+    down: AtomicBool,
+    last: Mutex<Option<String>>,
+}
+
+impl Context {
+    fn new(brokers: &str) -> Self {
+        let (brokers, down) = (brokers.to_owned(), AtomicBool::new(false));
+        Context(Arc::new(Reports {
+            brokers,
+            down,
+            last: Mutex::new(None),
+        }))
+    }
+
+    /// The last reason that a connection failed for.
+    pub fn last_reason(&self) -> Option<String> {
+        self.0
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes that the brokers do not answer.
+    pub fn outage(&self, reason: &str) {
+        if !self.0.down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(brokers = %self.0.brokers, reason, "kafka does not answer; waiting for it");
+        }
+    }
+
+    /// Notes that they do.
+    pub fn answered(&self) {
+        if self.0.down.swap(false, Ordering::Relaxed) {
+            tracing::info!(brokers = %self.0.brokers, "kafka answers again");
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What matters comes as an error too; the rest repeats for each connection attempt.
+        tracing::debug!(target: "librdkafka", facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        if code(&error) == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.outage(reason);
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    /// A record that cannot be delivered makes the transaction fail, which the commit tells.
+    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: ()) {}
+}
+
+/// The code of an error, where it has one.
+pub fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        error => error.rdkafka_error_code(),
+    }
+}
+
+/// Whether the brokers are silent, or busy choosing a leader: it passes without our doing.
+pub fn is_outage(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::Resolve
+                | Code::OperationTimedOut
+                | Code::MessageTimedOut
+                | Code::TimedOutQueue
+                | Code::RequestTimedOut
+                | Code::BrokerNotAvailable
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::ReplicaNotAvailable
+                | Code::NetworkException
+                | Code::WaitingForCoordinator
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+        )
+    )
+}

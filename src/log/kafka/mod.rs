@@ -1,0 +1,156 @@
+//! Logs in a Kafka cluster, through librdkafka.
+//!
+//! A log is a topic. Writers are transactional producers: what they append to several topics, and
+//! their position in the topic [`PROGRESS_TOPIC`], becomes visible in one transaction. Readers read
+//! committed records of assigned partitions and keep their own offsets: a position that lives in
+//! a consumer group could not commit together with output to a store of another kind.
+
+mod client;
+mod fetcher;
+mod message;
+mod progress;
+mod reader;
+mod topics;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use client::Cluster;
+use fetcher::KafkaFetcher;
+use reader::KafkaReader;
+use writer::KafkaWriter;
+
+use super::{Fetcher, Layout, LogError, Offsets, Position, Reader, Result, Store, Writer};
+
+/// The compacted topic that holds every writer's position, under the writer's name.
+pub const PROGRESS_TOPIC: &str = "riffle-progress";
+
+/// How topics are made, and how long the cluster may take to answer.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicOptions {
+    /// How many brokers hold each partition.
+    pub replication_factor: u16,
+    /// After this time without an answer the cluster counts as unavailable; for what is done at
+    /// the start. Readers and commits wait for a broker that goes away later.
+    pub timeout: Duration,
+}
+
+impl Default for TopicOptions {
+    fn default() -> Self {
+        TopicOptions {
+            replication_factor: 1,
+            timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Logs in a Kafka cluster.
+pub struct KafkaStore {
+    cluster: Cluster,
+    options: TopicOptions,
+}
+
+impl KafkaStore {
+    /// The cluster that librdkafka's `properties` lead to. Nothing is asked of it yet.
+    ///
+    /// All properties pass through, except those that the exactly-once protocol needs.
+    ///
+    /// # Errors
+    /// [`LogError::Property`] where `bootstrap.servers` is missing, or librdkafka refuses a
+    /// property or its value.
+    pub fn new(properties: BTreeMap<String, String>, options: TopicOptions) -> Result<Self> {
+        let cluster = Cluster::new(properties)?;
+        Ok(KafkaStore { cluster, options })
+    }
+
+    fn known(&self, log: &str) -> Result<u16> {
+        let missing = || LogError::Missing {
+            log: log.to_owned(),
+            store: self.cluster.to_string(),
+        };
+        topics::partitions(&self.cluster, log, self.options.timeout)?.ok_or_else(missing)
+    }
+}
+
+impl fmt::Debug for KafkaStore {
+    /// Names the brokers only: properties hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KafkaStore({})", self.cluster)
+    }
+}
+
+impl Store for KafkaStore {
+    fn partitions(&self, log: &str) -> Result<Option<u16>> {
+        topics::partitions(&self.cluster, log, self.options.timeout)
+    }
+
+    fn create(&self, log: &str, layout: Layout) -> Result<u16> {
+        if let Some(partitions) = self.partitions(log)? {
+            return Ok(partitions);
+        }
+        let policy = [("cleanup.policy", "compact")];
+        let config = if layout.compacted { &policy[..] } else { &[] };
+        topics::create(&self.cluster, log, layout.partitions, &self.options, config)
+    }
+
+    fn ends(&self, log: &str) -> Result<Offsets> {
+        let partitions = self.known(log)?;
+        let bounds = topics::bounds(&self.cluster, log, partitions, self.options.timeout)?;
+        Ok(Offsets(
+            bounds.into_iter().map(|bounds| bounds.end).collect(),
+        ))
+    }
+
+    fn reader(&self, log: &str, from: &Offsets) -> Result<Box<dyn Reader>> {
+        let partitions = self.known(log)?;
+        let mut offsets = Offsets::start(partitions);
+        let bounds = topics::bounds(&self.cluster, log, partitions, self.options.timeout)?;
+        for (partition, bounds) in (0u16..).zip(bounds) {
+            let from = from.0.get(usize::from(partition)).copied().unwrap_or(0);
+            if from > bounds.end {
+                let position = Position::new(partition, from);
+                return Err(LogError::Gone {
+                    log: log.to_owned(),
+                    position,
+                });
+            }
+            if from > 0 && from < bounds.start {
+                let removed = bounds.start - from;
+                tracing::error!(
+                    log,
+                    partition,
+                    from,
+                    removed,
+                    "retention removed unread records"
+                );
+            }
+            offsets.0[usize::from(partition)] = from.max(bounds.start);
+        }
+        Ok(Box::new(KafkaReader::new(&self.cluster, log, offsets)?))
+    }
+
+    fn fetcher(&self, log: &str) -> Result<Box<dyn Fetcher>> {
+        let partitions = self.known(log)?;
+        Ok(Box::new(KafkaFetcher::new(&self.cluster, log, partitions)?))
+    }
+
+    fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>> {
+        let logs = logs
+            .iter()
+            .map(|log| Ok(((*log).to_owned(), self.known(log)?)));
+        let logs = logs.collect::<Result<BTreeMap<_, _>>>()?;
+        progress::create_topic(&self.cluster, &self.options)?;
+        let producer = writer::producer(&self.cluster, name, self.options.timeout)?;
+        // After the producer's start, which ends whatever a predecessor of this name left open.
+        let position = progress::read(&self.cluster, name, self.options.timeout)?;
+        Ok(Box::new(KafkaWriter::new(
+            &self.cluster,
+            producer,
+            name,
+            logs,
+            position,
+        )))
+    }
+}

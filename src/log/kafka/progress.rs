@@ -1,0 +1,51 @@
+//! The writers' positions: a record each in a compacted topic, appended in the transaction that
+//! they belong to.
+
+use std::time::{Duration, Instant};
+
+use super::client::Cluster;
+use super::reader::KafkaReader;
+use super::{PROGRESS_TOPIC, TopicOptions, topics};
+use crate::log::{Offsets, Reader, Result};
+
+/// A writer of another name may have died in the middle of its commit: its transaction hides
+/// later positions until the broker ends it, by default after a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Makes the topic unless it is there.
+pub fn create_topic(cluster: &Cluster, options: &TopicOptions) -> Result<()> {
+    if topics::partitions(cluster, PROGRESS_TOPIC, options.timeout)?.is_none() {
+        // Only closed segments are compacted: small ones bound what a start has to read.
+        let config = [("cleanup.policy", "compact"), ("segment.bytes", "16777216")];
+        topics::create(cluster, PROGRESS_TOPIC, 1, options, &config)?;
+    }
+    Ok(())
+}
+
+/// The position of the writer's last commit.
+pub fn read(cluster: &Cluster, name: &str, timeout: Duration) -> Result<Option<Vec<u8>>> {
+    let bounds = topics::bounds(cluster, PROGRESS_TOPIC, 1, timeout)?[0];
+    let end = Offsets(vec![bounds.end]);
+    let mut reader = KafkaReader::new(cluster, PROGRESS_TOPIC, Offsets(vec![bounds.start]))?;
+    let (start, mut warned) = (Instant::now(), false);
+    let mut position = None;
+    while !reader.offsets().reaches(&end) {
+        for received in reader.poll(Duration::from_millis(500))? {
+            if received.record.key.as_deref() == Some(name.as_bytes()) {
+                position = received.record.value;
+            }
+        }
+        if start.elapsed() > PATIENCE {
+            let reason = "a transaction in this topic does not end";
+            return Err(cluster.unavailable("reading riffle-progress", reason));
+        }
+        if start.elapsed() > timeout && !warned {
+            warned = true;
+            tracing::warn!(
+                topic = PROGRESS_TOPIC,
+                "waiting for another writer's open transaction"
+            );
+        }
+    }
+    Ok(position)
+}

@@ -1,0 +1,228 @@
+//! Writing in transactions.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::util::Timeout;
+
+use super::PROGRESS_TOPIC;
+use super::client::{Cluster, Context, Role, code, is_outage};
+use super::message::headers;
+use crate::log::{LogError, Record, Result, Writer};
+
+/// A pause before what librdkafka calls retriable is done again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a writer that is dropped tries to end its transaction; the broker does it later.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A producer whose thread serves its events: an abort waits for them.
+type TransactionalProducer = ThreadedProducer<Context>;
+
+/// The producer of this name. What its predecessor left open has ended on return, and the
+/// predecessor is fenced.
+pub fn producer(cluster: &Cluster, name: &str, timeout: Duration) -> Result<TransactionalProducer> {
+    let producer: TransactionalProducer = cluster.client(Role::Writer(name))?;
+    let start = Instant::now();
+    loop {
+        let left = timeout
+            .saturating_sub(start.elapsed())
+            .max(Duration::from_secs(1));
+        match producer.init_transactions(left) {
+            Ok(()) => return Ok(producer),
+            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < timeout => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(cluster.error(&format!("starting writer {name}"), error)),
+        }
+    }
+}
+
+/// Appends to topics, and commits with its position.
+pub struct KafkaWriter {
+    producer: TransactionalProducer,
+    name: String,
+    store: String,
+    record_bytes_max: usize,
+    logs: BTreeMap<String, u16>,
+    position: Option<Vec<u8>>,
+    open: bool,
+}
+
+impl KafkaWriter {
+    /// The writer behind a producer that has started.
+    pub fn new(
+        cluster: &Cluster,
+        producer: TransactionalProducer,
+        name: &str,
+        logs: BTreeMap<String, u16>,
+        position: Option<Vec<u8>>,
+    ) -> Self {
+        KafkaWriter {
+            producer,
+            name: name.to_owned(),
+            store: cluster.to_string(),
+            record_bytes_max: cluster.message_bytes_max(),
+            logs,
+            position,
+            open: false,
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if !self.open {
+            self.producer
+                .begin_transaction()
+                .map_err(|e| self.error("beginning", e))?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    /// Hands a record to librdkafka, waiting while its queue is full.
+    fn send(&self, topic: &str, partition: u16, record: &Record) -> Result<()> {
+        let mut message = BaseRecord::<[u8], [u8]>::to(topic).partition(i32::from(partition));
+        message.key = record.key.as_deref();
+        message.payload = record.value.as_deref();
+        message.headers = headers(record);
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((error, refused)) => match code(&error) {
+                    Some(RDKafkaErrorCode::QueueFull) => {
+                        std::thread::sleep(Duration::from_millis(1));
+                        message = refused;
+                    }
+                    Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                        return Err(self.too_large(topic, record));
+                    }
+                    _ => return Err(self.error("appending", error)),
+                },
+            }
+        }
+    }
+
+    fn too_large(&self, topic: &str, record: &Record) -> LogError {
+        let (bytes, limit) = (record.bytes(), self.record_bytes_max);
+        LogError::TooLarge {
+            log: topic.to_owned(),
+            bytes,
+            limit,
+        }
+    }
+
+    /// An error of the transaction: fatal, to be aborted, or to be done again.
+    fn error(&self, action: &str, source: KafkaError) -> LogError {
+        let fatal_code = self.producer.client().fatal_error().map(|(code, _)| code);
+        let code = fatal_code.or(code(&source));
+        if matches!(
+            code,
+            Some(
+                RDKafkaErrorCode::Fenced
+                    | RDKafkaErrorCode::ProducerFenced
+                    | RDKafkaErrorCode::InvalidProducerEpoch
+            )
+        ) {
+            return LogError::Fenced {
+                writer: self.name.clone(),
+            };
+        }
+        let (abort, fatal) = match &source {
+            KafkaError::Transaction(e) => (e.txn_requires_abort(), e.is_fatal()),
+            source => (is_outage(self::code(source)), false),
+        };
+        let fatal = fatal || fatal_code.is_some() || !abort;
+        let action = format!("{action} a transaction of writer {}", self.name);
+        LogError::Kafka {
+            action,
+            source,
+            abort,
+            fatal,
+        }
+    }
+}
+
+impl Writer for KafkaWriter {
+    fn position(&self) -> Option<&[u8]> {
+        self.position.as_deref()
+    }
+
+    fn append(&mut self, log: &str, partition: u16, record: Record) -> Result<()> {
+        match self.logs.get(log) {
+            None => {
+                return Err(LogError::Missing {
+                    log: log.to_owned(),
+                    store: self.store.clone(),
+                });
+            }
+            Some(partitions) if partition >= *partitions => {
+                let (log, partitions) = (log.to_owned(), *partitions);
+                return Err(LogError::NoPartition {
+                    log,
+                    partition,
+                    partitions,
+                });
+            }
+            Some(_) => {}
+        }
+        self.begin()?;
+        self.send(log, partition, &record)
+    }
+
+    fn commit(&mut self, position: &[u8]) -> Result<()> {
+        self.begin()?;
+        let (key, value) = (
+            Some(self.name.clone().into_bytes()),
+            Some(position.to_vec()),
+        );
+        self.send(
+            PROGRESS_TOPIC,
+            0,
+            &Record {
+                key,
+                value,
+                headers: Vec::new(),
+            },
+        )?;
+        loop {
+            match self.producer.commit_transaction(Timeout::Never) {
+                Ok(()) => break,
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
+                Err(error) => {
+                    let error = self.error("committing", error);
+                    if !error.is_fatal() {
+                        self.abort()?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.open = false;
+        self.position = Some(position.to_vec());
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<()> {
+        while self.open {
+            match self.producer.abort_transaction(Timeout::Never) {
+                Ok(()) => self.open = false,
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
+                Err(error) => return Err(self.error("aborting", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for KafkaWriter {
+    /// Ends an open transaction, so that readers need not wait for the broker to do it.
+    fn drop(&mut self) {
+        if self.open
+            && self.producer.client().fatal_error().is_none()
+            && let Err(error) = self.producer.abort_transaction(FAREWELL)
+        {
+            tracing::debug!(writer = %self.name, %error, "left a transaction open");
+        }
+    }
+}
