@@ -1,4 +1,5 @@
 //! Riffle, a streaming data-curation engine for language-model pre-training.
 
+pub mod feed;
 pub mod log;
 pub mod records;
