@@ -3,3 +3,4 @@
 pub mod feed;
 pub mod log;
 pub mod records;
+pub mod tail;

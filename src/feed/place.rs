@@ -156,7 +156,10 @@ mod tests {
 
     fn place(names: &[&str], lines: u64) -> Place {
         let mut route = Route::default();
-        let place = files(names).iter().map(|file| route.enter(file, Done::default())).last();
+        let place = files(names)
+            .iter()
+            .map(|file| route.enter(file, Done::default()))
+            .last();
         let done = Done {
             lines,
             bytes: 10 * lines,
