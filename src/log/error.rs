@@ -24,6 +24,24 @@ pub enum LogError {
         /// The place asked for.
         position: Position,
     },
+    /// A log or writer may not be called so.
+    #[error(
+        "{name:?} cannot name a log: use 1 to 249 of the letters a-z and A-Z, digits, '.', '_', '-'"
+    )]
+    BadName {
+        /// The name asked for.
+        name: String,
+    },
+    /// The log has fewer partitions.
+    #[error("log {log:?} has {partitions} partitions and thus no partition {partition}")]
+    NoPartition {
+        /// The log appended to.
+        log: String,
+        /// The partition asked for.
+        partition: u16,
+        /// How many there are.
+        partitions: u16,
+    },
     /// Another process writes here.
     #[error("{path} is in use by another process: stop it first, or choose another local.dir")]
     Locked {

@@ -6,6 +6,8 @@
 //! for production, local files as the embedded default, and memory, a model with crashes for tests.
 
 mod error;
+pub mod local;
+pub mod memory;
 mod position;
 
 use std::time::Duration;
