@@ -69,7 +69,7 @@ impl<'a> Transaction<'a> {
             }
             tracing::warn!(%error, attempt, "the commit of a feed is tried again");
             writer.abort()?;
-            std::thread::sleep(WAIT * (1 << attempt));
+            std::thread::sleep(WAIT * (1 << (attempt - 1)));
         }
         let mut counts = Counts::default();
         for (_, entry) in self.entries.drain(..) {
@@ -116,4 +116,116 @@ fn needs_abort(error: &LogError) -> bool {
             ..
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+    use super::*;
+    use crate::feed::REJECT_HEADER;
+    use crate::feed::entry::entry_of_line;
+    use crate::log::memory::MemoryStore;
+    use crate::log::{Layout, Record, Store};
+
+    /// A writer that fails now and then, as Kafka's does.
+    struct Faulty {
+        writer: Box<dyn Writer>,
+        /// How many commits the broker aborts.
+        aborts: u32,
+        /// The largest value that is taken.
+        bytes_max: usize,
+    }
+
+    impl Writer for Faulty {
+        fn position(&self) -> Option<&[u8]> {
+            self.writer.position()
+        }
+
+        fn append(&mut self, log: &str, partition: u16, record: Record) -> Result<()> {
+            let bytes = record.value.as_ref().map_or(0, Vec::len);
+            if bytes > self.bytes_max {
+                return Err(LogError::TooLarge {
+                    log: log.into(),
+                    bytes,
+                    limit: self.bytes_max,
+                });
+            }
+            self.writer.append(log, partition, record)
+        }
+
+        fn commit(&mut self, position: &[u8]) -> Result<()> {
+            if self.aborts == 0 {
+                return self.writer.commit(position);
+            }
+            self.aborts -= 1;
+            Err(LogError::Kafka {
+                action: "commit".into(),
+                source: KafkaError::Flush(RDKafkaErrorCode::PurgeQueue),
+                abort: true,
+                fatal: false,
+            })
+        }
+
+        fn abort(&mut self) -> Result<()> {
+            self.writer.abort()
+        }
+    }
+
+    fn commit(aborts: u32, bytes_max: usize, lines: &[&str]) -> (Result<Counts>, Vec<Record>) {
+        let store = MemoryStore::new();
+        let layout = Layout {
+            partitions: 1,
+            compacted: false,
+        };
+        store.create("documents", layout).unwrap();
+        let mut writer = Faulty {
+            writer: store.writer("feed", &["documents"]).unwrap(),
+            aborts,
+            bytes_max,
+        };
+        let mut transaction = Transaction::new("documents", 1);
+        for (line, number) in lines.iter().zip(1..) {
+            let entry = entry_of_line(line.as_bytes(), "a.jsonl", number);
+            transaction.push(&"a.jsonl".into(), entry);
+        }
+        let counts = transaction.commit(&mut writer, b"position");
+        let records = store.committed("documents");
+        (
+            counts,
+            records
+                .into_iter()
+                .map(|received| received.record)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn an_aborted_transaction_is_done_again_and_nothing_is_doubled() {
+        let lines = [r#"{"id": "a"}"#, "no document"];
+        let (counts, records) = commit(1, 100, &lines);
+        let expected = Counts {
+            documents: 1,
+            rejected: 1,
+            ..Counts::default()
+        };
+        assert_eq!(counts.unwrap(), expected);
+        assert_eq!(records.len(), 2);
+    }
+
+    #[test]
+    fn a_record_over_the_logs_limit_becomes_a_reject() {
+        let large = format!(r#"{{"id": "a", "text": "{}"}}"#, "x".repeat(2000));
+        let (counts, records) = commit(0, 1500, &[&large, r#"{"id": "b"}"#]);
+        let counts = counts.unwrap();
+        assert_eq!((counts.documents, counts.rejected), (1, 1));
+        assert_eq!(records[0].key, None);
+        assert_eq!(
+            records[0].value.as_deref(),
+            large.as_bytes().get(..PREFIX_BYTES)
+        );
+        let (name, reason) = &records[0].headers[1];
+        assert_eq!(name, REJECT_HEADER);
+        assert!(reason.ends_with(b"over the limit of 1500 bytes of log \"documents\""));
+    }
 }
