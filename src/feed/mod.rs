@@ -82,7 +82,7 @@ pub enum FeedError {
     #[error("{source}{}", resume_hint(.committed))]
     Log {
         /// Why.
-        source: LogError,
+        source: Box<LogError>,
         /// The last place committed in this run, as `path:lines done`.
         committed: Option<String>,
     },
@@ -103,7 +103,7 @@ fn resume_hint(committed: &Option<String>) -> String {
 impl From<LogError> for FeedError {
     fn from(source: LogError) -> Self {
         FeedError::Log {
-            source,
+            source: Box::new(source),
             committed: None,
         }
     }

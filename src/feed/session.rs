@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
         let read = self.read(reading, stop, progress);
         progress.end();
         read.map_err(|source| FeedError::Log {
-            source,
+            source: Box::new(source),
             committed: self.committed.map(|place| place.to_string()),
         })?;
         self.summary.seconds = begun.elapsed().as_secs_f64();
