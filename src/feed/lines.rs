@@ -178,6 +178,8 @@ impl<R: Read> Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(stream: &[u8], bytes_max: usize) -> Vec<(Vec<u8>, Option<u64>)> {
@@ -249,6 +251,46 @@ mod tests {
             lines.head(3).unwrap();
             let (rest, size) = lines.rest().unwrap();
             assert_eq!((rest.len(), size), (kept, 3000));
+        }
+    }
+
+    /// Gives at most so many bytes at a time.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..bytes])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn oracle_lines_do_not_depend_on_how_the_stream_is_read(
+            stream in "[ab\r\n]{0,40}",
+            read_bytes in 1usize..5,
+            bytes_max in 0usize..8,
+        ) {
+            let mut lines = Lines::new(Slow(stream.as_bytes(), read_bytes), bytes_max);
+            let mut expected = stream.split_inclusive('\n');
+            while let Some(line) = lines.next().unwrap() {
+                let whole = expected.next().unwrap();
+                let size = whole.strip_suffix('\n').unwrap_or(whole).len();
+                let content = match whole.strip_suffix('\n') {
+                    Some(line) => line.strip_suffix('\r').unwrap_or(line),
+                    None => whole,
+                };
+                match line {
+                    Line::Whole(line) => prop_assert_eq!(line, content.as_bytes()),
+                    Line::Long(start, bytes) => {
+                        prop_assert!(content.len() > bytes_max);
+                        prop_assert!(whole.as_bytes().starts_with(start));
+                        prop_assert_eq!(bytes, size as u64);
+                    }
+                }
+            }
+            prop_assert_eq!(expected.next(), None);
+            prop_assert_eq!(lines.bytes, stream.len() as u64);
         }
     }
 }

@@ -46,8 +46,8 @@ struct Bar(ProgressBar);
 impl Progress for Bar {
     fn begin(&mut self, bytes_total: Option<u64>) {
         let template = match bytes_total {
-            Some(_) => "{bar:30} {bytes}/{total_bytes} {msg} {elapsed} (eta {eta})",
-            None => "{spinner} {bytes} {msg} {elapsed}",
+            Some(_) => "{wide_bar} {bytes}/{total_bytes} {msg}, eta {eta}",
+            None => "{spinner} {bytes} {msg}, {elapsed}",
         };
         let style = ProgressStyle::with_template(template).expect("a template that parses");
         self.0 = ProgressBar::with_draw_target(bytes_total, ProgressDrawTarget::stderr());
@@ -59,7 +59,7 @@ impl Progress for Bar {
         let rate = documents as f64 / self.0.elapsed().as_secs_f64();
         let (documents, rate) = (HumanCount(documents), HumanCount(rate as u64));
         self.0
-            .set_message(format!("{documents} documents {rate}/s"));
+            .set_message(format!("{documents} documents, {rate}/s"));
     }
 
     fn note(&mut self, line: &str) {

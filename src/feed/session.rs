@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
             }
             Event::Empty => {
                 self.summary.empty += 1;
-                self.note_if_named("is empty", progress);
+                self.note_empty(progress);
             }
             Event::Binary => self.summary.skipped_binary += 1,
             Event::Failed(failure) => self.fail(failure, progress),
@@ -156,10 +156,10 @@ impl<'a> Session<'a> {
     }
 
     /// Empty files in a folder are nothing to speak of.
-    fn note_if_named(&self, what: &str, progress: &mut dyn Progress) {
+    fn note_empty(&self, progress: &mut dyn Progress) {
         let index = self.place.as_ref().map_or(0, |place| place.index);
         if self.plan.files.get(index).is_some_and(|file| file.named) {
-            progress.note(&format!("{}: {what}", self.name));
+            progress.note(&format!("{}: is empty", self.name));
         }
     }
 

@@ -92,12 +92,12 @@ impl Display for FeedSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "fed {} documents, {} takedowns, {} rejected; {} from {} files in {:.1} s",
-            HumanCount(self.documents),
-            HumanCount(self.takedowns),
+            "fed {}, {}, {} rejected; {} from {} in {:.1} s",
+            counted(self.documents, "document"),
+            counted(self.takedowns, "takedown"),
             HumanCount(self.rejected),
             HumanBytes(self.bytes),
-            HumanCount(self.files),
+            counted(self.files, "file"),
             self.seconds,
         )?;
         for (count, what) in [
@@ -119,6 +119,11 @@ impl Display for FeedSummary {
     }
 }
 
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +141,7 @@ mod tests {
         assert!(summary.is_complete());
         assert_eq!(
             summary.to_string(),
-            "fed 12,345 documents, 2 takedowns, 0 rejected; 3.00 MiB from 1 files in 1.2 s"
+            "fed 12,345 documents, 2 takedowns, 0 rejected; 3.00 MiB from 1 file in 1.2 s"
         );
         summary.empty = 1;
         summary.failures.push(Failure::new("a", &"is gone"));
