@@ -5,6 +5,8 @@ pub mod config;
 pub mod curate;
 mod dataflow;
 pub mod engine;
+pub mod feed;
 pub mod log;
 pub mod records;
 pub mod score;
+pub mod tail;
