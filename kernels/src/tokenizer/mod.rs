@@ -14,6 +14,7 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 
 use crate::{ModelError, TokenizeError};
+use cut::Splits;
 
 /// The separator's spelling in GPT-2's family, preferred over the model's beginning-of-sequence
 /// token because chat models put the start of a chat turn there.
@@ -26,8 +27,7 @@ const BYTES_PER_TOKEN: usize = 8;
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     separator: u32,
-    /// Whether tokens never cross the places that [`cut`] names.
-    splits_at_words: bool,
+    splits: Splits,
 }
 
 /// The tokens of one text.
@@ -57,9 +57,12 @@ impl Tokenizer {
             what,
         };
         let byte_level = ByteLevel::new(false, true, true);
-        let splitter: PreTokenizerWrapper = match pre {
-            "smollm" => Sequence::new(vec![Digits::new(true).into(), byte_level.into()]).into(),
-            "gpt-2" | "default" => byte_level.into(),
+        let (splits, splitter): (_, PreTokenizerWrapper) = match pre {
+            "smollm" => {
+                let steps = vec![Digits::new(true).into(), byte_level.into()];
+                (Splits::DigitsAndWords, Sequence::new(steps).into())
+            }
+            "gpt-2" | "default" => (Splits::Words, byte_level.into()),
             other => {
                 let what = format!("the pre-tokenizer {other}");
                 return Err(ModelError::Unsupported {
@@ -145,10 +148,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, tokens_max: usize) -> Result<Encoded, TokenizeError> {
         let mut bytes = tokens_max.saturating_add(1).saturating_mul(BYTES_PER_TOKEN);
         loop {
-            let read = match self.splits_at_words {
-                true => &text[..cut::place(text, bytes)],
-                false => text,
-            };
+            let read = &text[..self.splits.place(text, bytes)];
             let encoding = self.inner.encode_fast(read, false);
             let encoding = encoding.map_err(|e| TokenizeError {
                 what: e.to_string(),
