@@ -1,1 +1,26 @@
-//! Models and tokenizers.
+//! Language models that give documents their likelihood, and the tokenizers that go with them.
+//!
+//! [`load`] reads a model from a GGUF file or a Hugging Face directory and returns a
+//! [`LanguageModel`] with its [`Tokenizer`]. A model scores packed batches of documents, and a
+//! document's score has the same bits alone and in any batch, on any number of threads.
+//!
+//! Shape legend, used in every comment of this crate:
+//! `T` rows (tokens of a batch), `C` channels (width of the residual stream), `F` channels inside
+//! the feed-forward layer, `H` query heads, `G` key/value heads, `D` channels of one head,
+//! `V` vocabulary.
+
+mod batch;
+mod config;
+mod error;
+mod llama;
+mod load;
+mod model;
+mod source;
+mod tokenizer;
+
+pub use batch::Batch;
+pub use config::Config;
+pub use error::{ModelError, ScoreError, TokenizeError};
+pub use load::{LoadOptions, Loaded, load};
+pub use model::{DocumentScore, LanguageModel, ModelInfo};
+pub use tokenizer::{Encoded, Tokenizer};
