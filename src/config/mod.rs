@@ -1,12 +1,21 @@
 //! The configuration: one struct a section, with a default for every key.
 //!
 //! What the engine gets is a [`Config`] of plain values within their limits. Where each value came
-//! from is kept beside it, not in it, so that nothing behind this module needs to know.
+//! from is kept beside it, in [`Loaded`], for errors and `config show` to say.
 
+mod checks;
+mod error;
 mod field_path;
 mod kafka;
+mod layers;
+mod load;
+mod nearest;
+mod origin;
 mod rate;
+mod redact;
+mod show;
 mod stage;
+mod tree;
 mod values;
 
 use std::path::PathBuf;
@@ -14,9 +23,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use error::{ConfigError, Problem};
 pub use field_path::FieldPath;
 pub use kafka::KafkaProperties;
+pub use load::{FILE, Loaded, Sources, load};
 pub use rate::Rate;
+pub use show::{DEFAULT_TOML, schema};
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 

@@ -1,0 +1,129 @@
+//! The Kafka cluster: whether it answers, and which of the topics it has.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
+
+use super::finding::{Finding, Status};
+use crate::config::{Config, LogKind};
+
+/// How long the cluster has to answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A finding for the cluster, and one for each topic in it; none when all logs are local.
+pub(super) fn check(config: &Config, offline: bool) -> Vec<Finding> {
+    if !config.uses(LogKind::Kafka) {
+        return Vec::new();
+    }
+    let servers = config.kafka.get("bootstrap.servers").unwrap_or_default();
+    if offline {
+        return vec![Finding::new(
+            Status::Skipped,
+            "brokers",
+            format!("{servers} (--offline)"),
+        )];
+    }
+    match metadata(config) {
+        Err(reason) => vec![
+            Finding::new(Status::Fail, "brokers", format!("{servers}: {reason}"))
+                .fix("start the cluster, or correct the properties under [kafka]"),
+        ],
+        Ok(metadata) => {
+            let count = metadata.brokers().len();
+            let found = format!("{servers}: answers, {}", counted(count, "broker"));
+            let topics = config
+                .all_topics()
+                .into_iter()
+                .filter(|log| log.2 == LogKind::Kafka);
+            let topics = topics.map(|(key, name, _)| topic(config, &metadata, key, name));
+            std::iter::once(Finding::new(Status::Ok, "brokers", found))
+                .chain(topics)
+                .collect()
+        }
+    }
+}
+
+/// What the cluster says about all its topics. All, since asking for one by name would make it on
+/// clusters that make topics on their own.
+fn metadata(config: &Config) -> Result<Metadata, String> {
+    let mut client = ClientConfig::new();
+    for (name, value) in config.kafka.iter() {
+        client.set(name, value);
+    }
+    let last_error = Arc::new(Mutex::new(None));
+    let quiet = Quiet {
+        last_error: Arc::clone(&last_error),
+    };
+    let consumer = BaseConsumer::from_config_and_context(&client, quiet)
+        .map_err(|error| format!("no client can be made: {error}"))?;
+    consumer
+        .fetch_metadata(None, ANSWER_TIME_MAX)
+        .map_err(|error| {
+            // Errors of connections arrive as events, which are served by polling.
+            consumer.poll(Duration::ZERO);
+            let reason = last_error.lock().ok().and_then(|mut last| last.take());
+            let within = ANSWER_TIME_MAX.as_secs();
+            format!(
+                "no answer within {within} s: {}",
+                reason.unwrap_or_else(|| error.to_string())
+            )
+        })
+}
+
+fn topic(config: &Config, metadata: &Metadata, key: &str, name: &str) -> Finding {
+    let what = format!("topic {name}");
+    let present = metadata.topics().iter().find(|topic| topic.name() == name);
+    if let Some(topic) = present {
+        return match topic.error() {
+            None => Finding::new(
+                Status::Ok,
+                what,
+                counted(topic.partitions().len(), "partition"),
+            ),
+            Some(error) => {
+                let error = KafkaError::MetadataFetch(error.into());
+                Finding::new(Status::Fail, what, error.to_string())
+                    .fix(format!("let this user read and write it, or set {key}"))
+            }
+        };
+    }
+    let (wanted, brokers) = (config.topics.replication_factor, metadata.brokers().len());
+    if usize::from(wanted) > brokers {
+        let reason = format!(
+            "cannot be made: topics.replication_factor is {wanted}, and there are {}",
+            counted(brokers, "broker")
+        );
+        return Finding::new(Status::Fail, what, reason).fix(format!(
+            "set topics.replication_factor to {brokers} or less"
+        ));
+    }
+    let partitions = counted(usize::from(config.topics.partitions), "partition");
+    Finding::new(Status::Ok, what, format!("will be made, with {partitions}"))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A client that keeps its last error for us and prints nothing.
+struct Quiet {
+    last_error: Arc<Mutex<Option<String>>>,
+}
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, _: KafkaError, reason: &str) {
+        if let Ok(mut last) = self.last_error.lock() {
+            *last = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
