@@ -87,17 +87,24 @@ pub struct Global {
     /// name of a librdkafka property.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Log less: only errors; twice: nothing
+    /// Log only errors; twice: nothing
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub quiet: u8,
-    /// Log more; twice: still more. The variable RIFFLE_LOG sets levels by module
+    /// Log more; twice: still more. RIFFLE_LOG=riffle=debug,rdkafka=info sets levels by module
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colours; by default on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|always|never",
+        default_value = "auto"
+    )]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: ColorWhen,
-    /// How log lines are written to stderr
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How log lines are written to stderr; by default as text
+    #[arg(long, global = true, value_name = "text|json", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub log_format: LogFormat,
 }
 
@@ -143,9 +150,9 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Look at configuration, directory, model, brokers and topics: a line each, with the fix
+    /// Check configuration, directory, model, brokers and topics: a line each, with the fix
     Check(CheckArgs),
-    /// Print the configuration
+    /// Print the configuration: in effect, by default, or its schema
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a completion script for a shell

@@ -1,6 +1,7 @@
 //! What only shows when several values are seen together.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -210,13 +211,18 @@ fn property(name: &str, text: &str) -> Option<Finding> {
 }
 
 /// Fills in the properties that are kept in files and variables.
-pub(super) fn resolve(kafka: &mut KafkaProperties) -> Vec<Finding> {
+pub(super) fn resolve(kafka: &mut KafkaProperties, env: &[(OsString, OsString)]) -> Vec<Finding> {
+    let variable = |wanted: &str| {
+        let (_, value) = env.iter().find(|(name, _)| name == wanted)?;
+        value.to_str().map(str::to_owned)
+    };
     let read = |reference: &Reference| match reference {
         Reference::File(path) => std::fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| format!("the file {} cannot be read: {error}", path.display())),
-        Reference::Env(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable {name} is not set to a text")),
+        Reference::Env(name) => {
+            variable(name).ok_or_else(|| format!("the variable {name} is not set to a text"))
+        }
     };
     let unreadable = |name: String, reason: String| {
         finding(

@@ -27,7 +27,7 @@ pub struct ConfigError {
 pub struct Problem {
     message: String,
     help: Option<String>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
 }
 
 /// A place in a text that values were read from. The text is without its secrets.
@@ -59,15 +59,14 @@ impl Problem {
         let (line, column) = source.line_column(span.start);
         let (text, span) = redacted(source.text(), span);
         let source = NamedSource::new(source.name(), text);
-        Problem {
-            place: Some(Place {
-                source,
-                span: span.into(),
-                line,
-                column,
-            }),
-            ..self
-        }
+        let span = span.into();
+        let place = Some(Box::new(Place {
+            source,
+            span,
+            line,
+            column,
+        }));
+        Problem { place, ..self }
     }
 }
 

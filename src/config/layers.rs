@@ -1,6 +1,7 @@
 //! The layers over the defaults: the file, the environment, and `--set`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,8 +49,12 @@ pub(super) fn file(path: &Path) -> Result<Tree, Problem> {
 }
 
 /// The value of one `RIFFLE__SECTION__KEY` variable, or `None` if the name is another's.
-pub(super) fn variable(name: &str, text: &str) -> Option<Result<Tree, Problem>> {
+pub(super) fn variable(name: &str, value: &OsStr) -> Option<Result<Tree, Problem>> {
     let rest = name.strip_prefix(ENV_PREFIX)?;
+    let Some(text) = value.to_str() else {
+        let problem = Problem::new(format!("the variable {name} is no valid UTF-8"));
+        return Some(Err(problem.help("set it to a text, or unset it")));
+    };
     let mut path: KeyPath = rest.split("__").map(str::to_ascii_lowercase).collect();
     if path[0] == "kafka" {
         // Shells have no dots in names, and librdkafka's properties no underscores.

@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
 use super::Config;
 use super::checks::{self, Finding};
 use super::error::{ConfigError, Problem};
+use super::keys::{self, UnknownKey};
 use super::layers;
 use super::nearest::nearest;
 use super::origin::{KeyPath, dotted};
-use super::show::schema;
 use super::tree::Tree;
 
 /// The file that is taken without being named, in the current directory.
@@ -56,16 +56,18 @@ pub struct Loaded {
 /// [`ConfigError`] with everything found wrong, each with the place that the value came from.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut tree = merged(sources)?;
-    let unknown = unknown_keys(&tree);
-    ConfigError::of(unknown)?;
     fill_log_kinds(&mut tree);
-    ConfigError::of(placed(&tree, checks::stage_keys(&tree)))?;
     let mut config = read(&tree)?;
-    let mut findings = checks::resolve(&mut config.kafka);
+    let mut findings = checks::resolve(&mut config.kafka, &sources.env);
     if findings.is_empty() {
         findings = checks::across(&config);
     }
-    ConfigError::of(placed(&tree, findings))?;
+    ConfigError::of(
+        findings
+            .into_iter()
+            .map(|finding| placed(&tree, finding))
+            .collect(),
+    )?;
     Ok(Loaded {
         config,
         file: sources.file.clone(),
@@ -82,7 +84,7 @@ fn merged(sources: &Sources) -> Result<Tree, ConfigError> {
     variables.sort();
     for (name, value) in &variables {
         let Some(name) = name.to_str() else { continue };
-        if let Some(layer) = layers::variable(name, &value.to_string_lossy()) {
+        if let Some(layer) = layers::variable(name, value) {
             tree.merge(layer?);
         }
     }
@@ -116,47 +118,75 @@ fn fill_log_kinds(tree: &mut Tree) {
     }
 }
 
+/// The tree as a configuration, or every value in it that cannot be taken.
 fn read(tree: &Tree) -> Result<Config, ConfigError> {
-    serde_path_to_error::deserialize(Value::Object(tree.values.clone())).map_err(|error| {
-        let name = |segment: &Segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        };
-        let path: KeyPath = error.path().iter().filter_map(name).collect();
-        let problem = Problem::new(format!("{}: {}", dotted(&path), error.inner()));
-        let problem = match meaning(&path) {
-            Some(meaning) => problem.help(meaning),
-            None => problem,
-        };
-        ConfigError::from(place(tree, problem, &[path]))
-    })
-}
-
-/// What the schema says about a key, and its default.
-fn meaning(path: &[String]) -> Option<String> {
-    let root = schema();
-    let mut schema = &root;
-    for name in path {
-        let outer = resolve(schema, &root);
-        schema = match name.parse::<usize>() {
-            Ok(_) => outer.get("items")?,
-            Err(_) => outer.get("properties")?.get(name)?,
-        };
+    let mut values = tree.values.clone();
+    let mut problems = Vec::new();
+    for key in keys::unknown(&tree.values) {
+        problems.push(unknown_key(tree, &key));
+        leave_out(&mut values, &key.path);
     }
-    let description = schema.get("description")?.as_str()?.replace('\n', " ");
-    match schema
-        .get("default")
-        .filter(|default| !default.is_object() && !default.is_array())
-    {
-        Some(default) => Some(format!("{description} The default is {default}.")),
-        None => Some(description),
+    for finding in checks::stage_keys(tree) {
+        leave_out(&mut values, &finding.paths[0]);
+        problems.push(placed(tree, finding));
+    }
+    // Each turn leaves a value out, or ends.
+    loop {
+        match serde_path_to_error::deserialize(Value::Object(values.clone())) {
+            Ok(config) => return ConfigError::of(problems).map(|()| config),
+            Err(error) => {
+                let path = key_path(error.path());
+                problems.push(misfit(tree, &path, error.inner()));
+                if !leave_out(&mut values, &path) {
+                    return Err(ConfigError::of(problems).expect_err("there is one at least"));
+                }
+            }
+        }
     }
 }
 
-fn placed(tree: &Tree, findings: Vec<Finding>) -> Vec<Problem> {
-    let place = |finding: Finding| place(tree, finding.problem, &finding.paths);
-    findings.into_iter().map(place).collect()
+fn key_path(path: &serde_path_to_error::Path) -> KeyPath {
+    let name = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    };
+    path.iter().filter_map(name).collect()
+}
+
+/// Takes a wrong value out, so that the rest can be read; whether anything was changed.
+fn leave_out(values: &mut Map<String, Value>, path: &[String]) -> bool {
+    let (section, rest) = match path {
+        [] => return false,
+        [section] => return values.remove(section).is_some(),
+        [section, rest @ ..] => (section, rest),
+    };
+    match values.get_mut(section) {
+        Some(Value::Object(keys)) => keys.remove(&rest[0]).is_some(),
+        // A stage keeps its place, so that those behind it keep their numbers.
+        Some(Value::Array(stages)) => {
+            let stage = rest[0]
+                .parse()
+                .ok()
+                .and_then(|index: usize| stages.get_mut(index));
+            let sound = serde_json::json!({ "by": "perplexity" });
+            stage.is_some_and(|stage| std::mem::replace(stage, sound.clone()) != sound)
+        }
+        _ => false,
+    }
+}
+
+fn misfit(tree: &Tree, path: &KeyPath, error: &serde_json::Error) -> Problem {
+    let problem = Problem::new(format!("{}: {error}", dotted(path)));
+    let problem = match keys::meaning(path) {
+        Some(meaning) => problem.help(meaning),
+        None => problem,
+    };
+    place(tree, problem, std::slice::from_ref(path))
+}
+
+fn placed(tree: &Tree, finding: Finding) -> Problem {
+    place(tree, finding.problem, &finding.paths)
 }
 
 /// The problem at the first of the paths that has an origin.
@@ -171,26 +201,9 @@ fn place(tree: &Tree, problem: Problem, paths: &[KeyPath]) -> Problem {
     }
 }
 
-/// Every key that the schema does not have. The schema, since it is the one list of all keys that
-/// need not be kept in step with the structs.
-fn unknown_keys(tree: &Tree) -> Vec<Problem> {
-    let schema = schema();
-    let mut problems = Vec::new();
-    visit(
-        &Value::Object(tree.values.clone()),
-        &schema,
-        &schema,
-        &mut Vec::new(),
-        &mut |path, keys| {
-            problems.push(unknown_key(tree, path, keys));
-        },
-    );
-    problems
-}
-
-fn unknown_key(tree: &Tree, path: &KeyPath, keys: &[&str]) -> Problem {
+fn unknown_key(tree: &Tree, UnknownKey { path, keys }: &UnknownKey) -> Problem {
     let name = path.last().map_or("", String::as_str);
-    let meant = nearest(name, keys.iter().copied());
+    let meant = nearest(name, keys.iter().map(String::as_str));
     let meant = meant
         .map(|key| format!("did you mean {key:?}? "))
         .unwrap_or_default();
@@ -204,55 +217,4 @@ fn unknown_key(tree: &Tree, path: &KeyPath, keys: &[&str]) -> Problem {
         Some((origin, _)) => problem.at(&origin.source, origin.key.clone()),
         None => problem,
     }
-}
-
-/// Calls `unknown` with the path of each unknown key and the keys that stand to choice.
-fn visit(
-    value: &Value,
-    schema: &Value,
-    root: &Value,
-    path: &mut KeyPath,
-    unknown: &mut dyn FnMut(&KeyPath, &[&str]),
-) {
-    let schema = resolve(schema, root);
-    match value {
-        Value::Object(values) => {
-            let Some(Value::Object(keys)) = schema.get("properties") else {
-                return;
-            };
-            for (name, value) in values {
-                path.push(name.clone());
-                match keys.get(name) {
-                    Some(schema) => visit(value, schema, root, path, unknown),
-                    None => unknown(path, &keys.keys().map(String::as_str).collect::<Vec<_>>()),
-                }
-                path.pop();
-            }
-        }
-        Value::Array(values) => {
-            let Some(schema) = schema.get("items") else {
-                return;
-            };
-            for (index, value) in values.iter().enumerate() {
-                path.push(index.to_string());
-                visit(value, schema, root, path, unknown);
-                path.pop();
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The schema behind a reference, which may be one of several alternatives beside null.
-fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
-    let alternative = |list: &'a Value| {
-        list.as_array()?
-            .iter()
-            .find(|one| one.get("$ref").is_some())
-    };
-    let schema = schema.get("anyOf").and_then(alternative).unwrap_or(schema);
-    let reference = schema.get("$ref").and_then(Value::as_str);
-    reference
-        .and_then(|reference| root.pointer(reference.strip_prefix('#')?))
-        .unwrap_or(schema)
 }

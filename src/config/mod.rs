@@ -7,6 +7,7 @@ mod checks;
 mod error;
 mod field_path;
 mod kafka;
+mod keys;
 mod layers;
 mod load;
 mod nearest;
