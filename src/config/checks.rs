@@ -38,6 +38,9 @@ const USUAL_PROPERTIES: [&str; 22] = [
     "transaction.timeout.ms",
 ];
 
+/// librdkafka's reason when what a property is for was not built in; it does not hold the value.
+const NOT_BUILT: &str = "not available at build time";
+
 /// A problem and the paths of the values that make it, the one to blame first.
 pub(super) struct Finding {
     pub(super) paths: Vec<Vec<String>>,
@@ -192,10 +195,16 @@ fn property(name: &str, text: &str) -> Option<Finding> {
         .create_native_config()
         .err()?;
     let reason = match &error {
-        KafkaError::ClientConfig(_, reason, ..) if !is_secret(name) => reason.clone(),
-        _ => "librdkafka does not take this value".to_owned(),
+        KafkaError::ClientConfig(_, reason, ..) => reason.trim().to_owned(),
+        other => other.to_string(),
     };
-    let help = if reason.contains("not available at build time") {
+    let missing = reason.contains(NOT_BUILT);
+    let shown = if is_secret(name) && !missing {
+        "librdkafka does not take this value".to_owned()
+    } else {
+        reason
+    };
+    let help = if missing {
         "this riffle was built without TLS and SASL: build it with --features ssl".to_owned()
     } else {
         match nearest(name, USUAL_PROPERTIES) {
@@ -205,7 +214,7 @@ fn property(name: &str, text: &str) -> Option<Finding> {
     };
     Some(finding(
         &[&["kafka", name]],
-        format!("kafka.{name}: {reason}"),
+        format!("kafka.{name}: {shown}"),
         help,
     ))
 }

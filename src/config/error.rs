@@ -71,8 +71,14 @@ impl Problem {
 }
 
 impl ConfigError {
-    /// Fails if there are any problems.
-    pub(super) fn of(problems: Vec<Problem>) -> Result<(), Self> {
+    /// Fails if there are any problems; they are told in the order of their lines.
+    pub(super) fn of(mut problems: Vec<Problem>) -> Result<(), Self> {
+        problems.sort_by_key(|problem| {
+            problem
+                .place
+                .as_ref()
+                .map(|place| (place.line, place.column))
+        });
         if problems.is_empty() {
             Ok(())
         } else {
@@ -96,7 +102,8 @@ impl ConfigError {
             .with_width(WIDTH)
             .with_context_lines(1);
         let mut report = String::new();
-        for problem in &self.problems {
+        for (i, problem) in self.problems.iter().enumerate() {
+            report.push_str(if i == 0 { "" } else { "\n" });
             handler
                 .render_report(&mut report, problem)
                 .expect("writing to memory does not fail");

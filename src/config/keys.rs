@@ -89,22 +89,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The schema behind a reference, which may be one of several alternatives.
+/// The schema behind references, of which each may be one of several alternatives.
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     let alternatives = schema
         .get("anyOf")
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
-    let schema = alternatives
-        .clone()
-        .find(|one| one.get("$ref").is_some())
-        .unwrap_or(schema);
-    let pointer = schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(|to| to.strip_prefix('#'));
-    pointer
-        .and_then(|pointer| root.pointer(pointer))
-        .unwrap_or(schema)
+    let references = std::iter::once(schema).chain(alternatives);
+    let pointer = references
+        .filter_map(|one| one.get("$ref")?.as_str()?.strip_prefix('#'))
+        .next();
+    match pointer.and_then(|pointer| root.pointer(pointer)) {
+        Some(target) => resolved(target, root),
+        None => schema,
+    }
 }

@@ -30,11 +30,10 @@ pub(super) fn file(path: &Path) -> Result<Tree, Problem> {
     let source = Arc::new(Source::File { name, text });
     let document = toml_edit::Document::parse(source.text()).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        Problem::new(format!(
-            "invalid TOML: {}",
-            error.message().replace('\n', "; ")
-        ))
-        .at(&source, span)
+        let reason = error.message().replace('\n', "; ");
+        Problem::new(format!("invalid TOML: {reason}"))
+            .help("riffle config default prints a file in the right form")
+            .at(&source, span)
     })?;
     let mut reader = TomlReader {
         source: Arc::clone(&source),

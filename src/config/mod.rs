@@ -164,7 +164,7 @@ impl Default for Topics {
 pub struct Documents {
     /// The kind of log.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
 }
@@ -184,7 +184,7 @@ impl Default for Documents {
 pub struct Scored {
     /// The kind of log; that of the documents unless given.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
     /// Where documents go that cannot be scored.
@@ -213,7 +213,7 @@ impl Default for Scored {
 pub struct Curated {
     /// The kind of log; that of the scored records unless given.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
     /// Where the cuts and counts of every epoch go.
