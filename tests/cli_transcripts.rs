@@ -70,3 +70,24 @@ fn a_completion_script_names_the_commands() {
         );
     }
 }
+
+#[test]
+fn brokers_that_are_away_are_told_with_the_reason_and_nothing_else() {
+    // Nothing listens on port 1.
+    let output = Command::new(env!("CARGO_BIN_EXE_riffle"))
+        .args(["check", "--set=score.perplexity.field=metadata.perplexity"])
+        .args([
+            "--set=documents.log=kafka",
+            "--set=kafka.bootstrap.servers=127.0.0.1:1",
+        ])
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(69), "{stdout}");
+    assert!(stdout.contains("FAIL     brokers"), "{stdout}");
+    assert!(
+        stdout.contains("refused") && stdout.contains("fix: start the cluster"),
+        "{stdout}"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -176,7 +176,7 @@ fn secrets_show_neither_in_show_nor_in_debug_nor_in_errors() {
             .contains(SECRET)
     );
     for wrong in [
-        Given::file(&format!("{file}'sasl.username' = [{SECRET}]\n")),
+        Given::file(&format!("{file}'sasl.username' = [me]\n")),
         Given::file(&format!("{file}'sasl.username' =\n")),
         Given::file(&format!("[kafka]\n'sasl.password' = {SECRET}\n")),
         Given::file(&format!("[kafka]\n'sasl.password' = ['{SECRET}']\n")),

@@ -10,6 +10,7 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::config::ConfigCommand;
+use super::failure::USAGE;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
 const AFTER_HELP: &str = "\
@@ -21,9 +22,6 @@ A value comes from, later ones winning: the defaults, the file, the environment
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 69 broker, device or model unavailable,
 78 configuration.";
-
-/// The exit code of a command line that cannot be understood.
-const USAGE: u8 = 2;
 
 /// A streaming data-curation engine for language-model pre-training.
 #[derive(Debug, Parser)]

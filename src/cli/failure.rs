@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::config::ConfigError;
+use crate::log::LogError;
 
+/// The command line, or a variable beside it, cannot be understood; as clap has it.
+pub(super) const USAGE: u8 = 2;
 /// Failed while running.
 const FAILED: u8 = 1;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
@@ -22,6 +25,9 @@ pub enum Failure {
     /// The configuration cannot be used.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// What was asked for cannot be understood.
+    #[error("{0}")]
+    Usage(AnyError),
     /// A broker, a device or the model is not there.
     #[error("{0}")]
     Unavailable(AnyError),
@@ -45,6 +51,7 @@ impl Failure {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Failed(_) => FAILED,
+            Failure::Usage(_) => USAGE,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
             Failure::Config(_) | Failure::ReportedConfig => CONFIGURATION,
         }
@@ -56,10 +63,19 @@ impl Failure {
             Failure::ReportedConfig | Failure::ReportedUnavailable => None,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Config(error) => Some(error.report(colored)),
-            Failure::Unavailable(error) | Failure::Failed(error) => {
+            Failure::Usage(error) | Failure::Unavailable(error) | Failure::Failed(error) => {
                 Some(with_causes(error.as_ref(), colored))
             }
             Failure::Output(_) => Some(with_causes(self, colored)),
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable { .. } => Failure::Unavailable(error.into()),
+            other => Failure::Failed(other.into()),
         }
     }
 }
@@ -94,5 +110,23 @@ mod tests {
         let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(full.exit_code(), 1);
         assert!(full.report(false).is_some());
+    }
+
+    #[test]
+    fn a_broker_that_is_away_is_unavailable_and_causes_are_told_once() {
+        let (brokers, reason) = ("a:1".to_owned(), "refused".to_owned());
+        let away = Failure::from(LogError::Unavailable { brokers, reason });
+        assert_eq!(away.exit_code(), 69);
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let full = Failure::from(LogError::Io {
+            path: "log".into(),
+            source,
+        });
+        let report = full.report(false).unwrap();
+        assert_eq!(
+            (full.exit_code(), report.lines().count()),
+            (1, 1),
+            "{report}"
+        );
     }
 }

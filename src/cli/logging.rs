@@ -14,11 +14,11 @@ const VARIABLE: &str = "RIFFLE_LOG";
 /// less by -v and -q, unless RIFFLE_LOG says otherwise.
 ///
 /// # Errors
-/// [`Failure::Failed`] when RIFFLE_LOG does not parse.
+/// [`Failure::Usage`] when RIFFLE_LOG does not parse.
 pub(super) fn start(global: &Global) -> Result<(), Failure> {
     let filter = match std::env::var(VARIABLE) {
         Ok(levels) if !levels.is_empty() => EnvFilter::try_new(&levels)
-            .map_err(|error| Failure::Failed(format!("{VARIABLE}={levels:?}: {error}").into()))?,
+            .map_err(|error| Failure::Usage(format!("{VARIABLE}={levels:?}: {error}").into()))?,
         _ => EnvFilter::new(levels(global.verbose, global.quiet)),
     };
     let lines = tracing_subscriber::fmt()

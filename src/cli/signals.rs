@@ -21,3 +21,37 @@ pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     }
     Ok(stop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::atomic::Ordering;
+
+    use signal_hook::low_level::raise;
+
+    use super::*;
+
+    /// Set in the process that the test starts of itself, to be ended.
+    const CHILD: &str = "RIFFLE_SIGNALS_TEST_CHILD";
+
+    #[test]
+    fn the_first_signal_sets_the_flag_and_the_second_ends_the_process() {
+        if std::env::var_os(CHILD).is_none() {
+            let this = std::env::current_exe().unwrap();
+            let name = "the_first_signal_sets_the_flag_and_the_second_ends_the_process";
+            let child = Command::new(this)
+                .arg(name)
+                .env(CHILD, "1")
+                .output()
+                .unwrap();
+            assert_eq!(child.status.code(), Some(128 + SIGTERM), "{child:?}");
+            return;
+        }
+        let stop = stop_flag().unwrap();
+        assert!(!stop.load(Ordering::SeqCst));
+        raise(SIGINT).unwrap();
+        assert!(stop.load(Ordering::SeqCst));
+        raise(SIGTERM).unwrap();
+        unreachable!("the second signal ends the process");
+    }
+}

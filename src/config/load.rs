@@ -196,7 +196,7 @@ fn place(tree: &Tree, problem: Problem, paths: &[KeyPath]) -> Problem {
         return problem.at(&origin.source, origin.value.clone());
     }
     match paths.iter().find_map(|path| tree.origin(path)) {
-        Some((origin, _)) => problem.at(&origin.source, origin.key.clone()),
+        Some(origin) => problem.at(&origin.source, origin.key.clone()),
         None => problem,
     }
 }
@@ -214,7 +214,7 @@ fn unknown_key(tree: &Tree, UnknownKey { path, keys }: &UnknownKey) -> Problem {
     let problem = Problem::new(format!("{}: unknown {what}", dotted(path)))
         .help(format!("{meant}{within} has {}", keys.join(", ")));
     match tree.origin(path) {
-        Some((origin, _)) => problem.at(&origin.source, origin.key.clone()),
+        Some(origin) => problem.at(&origin.source, origin.key.clone()),
         None => problem,
     }
 }

@@ -57,7 +57,7 @@ fn annotate(item: &mut Item, default: Option<&Item>, path: KeyPath, tree: &Tree)
         Item::Value(value) => {
             let same = default
                 .is_some_and(|default| default.to_string().trim() == value.to_string().trim());
-            if let (false, Some((origin, _))) = (same, tree.origin(&path)) {
+            if let (false, Some(origin)) = (same, tree.origins.get(&path)) {
                 value
                     .decor_mut()
                     .set_suffix(format!(" # {}", origin.brief()));

@@ -50,12 +50,11 @@ impl Tree {
             })
     }
 
-    /// The origin of the path, or of the nearest value around it, and whether it is the path's own.
-    pub(super) fn origin(&self, path: &[String]) -> Option<(&Origin, bool)> {
-        let nearest = (1..=path.len())
+    /// The origin of the path, or else of the nearest value around it.
+    pub(super) fn origin(&self, path: &[String]) -> Option<&Origin> {
+        (1..=path.len())
             .rev()
-            .find(|len| self.origins.contains_key(&path[..*len]))?;
-        Some((&self.origins[&path[..nearest]], nearest == path.len()))
+            .find_map(|len| self.origins.get(&path[..len]))
     }
 }
 

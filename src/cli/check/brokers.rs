@@ -127,3 +127,57 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn topics_are_there_or_will_be_made_or_cannot_be() {
+        let cluster = MockCluster::new(3).unwrap();
+        cluster.create_topic("documents", 4, 3).unwrap();
+        let mut config = Config::default();
+        config
+            .kafka
+            .set("bootstrap.servers", cluster.bootstrap_servers());
+        config.documents.log = LogKind::Kafka;
+        config.scored.log = LogKind::Kafka;
+
+        let findings = check(&config, false);
+        let found: Vec<_> = findings
+            .iter()
+            .map(|it| (it.status, it.what.as_str()))
+            .collect();
+        let expected = [
+            "brokers",
+            "topic documents",
+            "topic scored",
+            "topic dead-letters",
+        ];
+        assert_eq!(
+            found,
+            expected.map(|what| (Status::Ok, what)),
+            "{findings:?}"
+        );
+        assert!(
+            findings[0].found.ends_with("answers, 3 brokers"),
+            "{findings:?}"
+        );
+        assert_eq!(findings[1].found, "4 partitions");
+        assert_eq!(findings[2].found, "will be made, with 1 partition");
+
+        config.topics.replication_factor = 4;
+        let statuses: Vec<_> = check(&config, false).iter().map(|it| it.status).collect();
+        assert_eq!(
+            statuses,
+            [Status::Ok, Status::Ok, Status::Fail, Status::Fail]
+        );
+    }
+
+    #[test]
+    fn local_logs_need_no_brokers() {
+        assert!(check(&Config::default(), false).is_empty());
+    }
+}

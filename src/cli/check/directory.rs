@@ -67,7 +67,7 @@ fn nearest_present(dir: &Path) -> Result<PathBuf, String> {
         match path.try_exists() {
             Ok(true) => return Ok(path.to_owned()),
             Ok(false) => {}
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(error.to_string()),
         }
     }
     Err("no directory above it is there".to_owned())
