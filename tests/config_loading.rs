@@ -18,9 +18,9 @@ struct Given {
 
 impl Given {
     fn file(text: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("riffle.toml");
-        fs::write(&file, text).unwrap();
+        fs::write(&file, text).expect("the temporary directory can be written");
         Given {
             dir,
             sources: Sources {

@@ -35,7 +35,10 @@ pub(super) fn meaning(path: &[String]) -> Option<String> {
             Err(_) => outer.get("properties")?.get(name)?,
         };
     }
-    let description = schema.get("description")?.as_str()?.replace('\n', " ");
+    let Some(description) = schema.get("description").and_then(Value::as_str) else {
+        return needs(resolved(schema, &root));
+    };
+    let description = description.replace('\n', " ");
     match schema
         .get("default")
         .filter(|default| !default.is_object() && !default.is_array())
@@ -43,6 +46,28 @@ pub(super) fn meaning(path: &[String]) -> Option<String> {
         Some(default) => Some(format!("{description} The default is {default}.")),
         None => Some(description),
     }
+}
+
+/// The keys that a table cannot be without.
+fn needs(schema: &Value) -> Option<String> {
+    let name = |key: &Value| {
+        let description = schema
+            .get("properties")?
+            .get(key.as_str()?)?
+            .get("description")?;
+        Some(format!(
+            "it needs {}: {}",
+            key.as_str()?,
+            description.as_str()?
+        ))
+    };
+    let needs: Vec<_> = schema
+        .get("required")?
+        .as_array()?
+        .iter()
+        .filter_map(name)
+        .collect();
+    Some(needs.join(" "))
 }
 
 struct Search<'a> {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::Config;
 use super::checks::{self, Finding};
 use super::error::{ConfigError, Problem};
 use super::keys::{self, UnknownKey};
@@ -14,6 +13,7 @@ use super::layers;
 use super::nearest::nearest;
 use super::origin::{KeyPath, dotted};
 use super::tree::Tree;
+use super::{Config, properties};
 
 /// The file that is taken without being named, in the current directory.
 pub const FILE: &str = "riffle.toml";
@@ -58,16 +58,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut tree = merged(sources)?;
     fill_log_kinds(&mut tree);
     let mut config = read(&tree)?;
-    let mut findings = checks::resolve(&mut config.kafka, &sources.env);
+    let mut findings = properties::resolve(&mut config.kafka, &sources.env);
     if findings.is_empty() {
         findings = checks::across(&config);
     }
-    ConfigError::of(
-        findings
-            .into_iter()
-            .map(|finding| placed(&tree, finding))
-            .collect(),
-    )?;
+    let problems = findings.into_iter().map(|finding| placed(&tree, finding));
+    ConfigError::of(problems.collect())?;
     Ok(Loaded {
         config,
         file: sources.file.clone(),

@@ -12,6 +12,7 @@ mod layers;
 mod load;
 mod nearest;
 mod origin;
+mod properties;
 mod rate;
 mod redact;
 mod show;

@@ -1,6 +1,6 @@
 //! The Kafka cluster: whether it answers, and which of the topics it has.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -15,6 +15,10 @@ use crate::config::{Config, LogKind};
 
 /// How long the cluster has to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How many events of a client are looked through for the reason of its failure; each connection
+/// tried makes two or three.
+const EVENTS_MAX: usize = 32;
 
 /// A finding for the cluster, and one for each topic in it; none when all logs are local.
 pub(super) fn check(config: &Config, offline: bool) -> Vec<Finding> {
@@ -56,23 +60,20 @@ fn metadata(config: &Config) -> Result<Metadata, String> {
     for (name, value) in config.kafka.iter() {
         client.set(name, value);
     }
-    let last_error = Arc::new(Mutex::new(None));
+    let reason = Arc::new(OnceLock::new());
     let quiet = Quiet {
-        last_error: Arc::clone(&last_error),
+        reason: Arc::clone(&reason),
     };
     let consumer = BaseConsumer::from_config_and_context(&client, quiet)
         .map_err(|error| format!("no client can be made: {error}"))?;
     consumer
         .fetch_metadata(None, ANSWER_TIME_MAX)
         .map_err(|error| {
-            // Errors of connections arrive as events, which are served by polling.
-            consumer.poll(Duration::ZERO);
-            let reason = last_error.lock().ok().and_then(|mut last| last.take());
-            let within = ANSWER_TIME_MAX.as_secs();
-            format!(
-                "no answer within {within} s: {}",
-                reason.unwrap_or_else(|| error.to_string())
-            )
+            for _ in 0..EVENTS_MAX {
+                consumer.poll(Duration::ZERO);
+            }
+            let reason = reason.get().cloned().unwrap_or_else(|| error.to_string());
+            format!("no answer within {} s: {reason}", ANSWER_TIME_MAX.as_secs())
         })
 }
 
@@ -111,18 +112,17 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A client that keeps its last error for us and prints nothing.
+/// A client that prints nothing and keeps its first complaint: the ones after it say that all
+/// brokers are down.
 struct Quiet {
-    last_error: Arc<Mutex<Option<String>>>,
+    reason: Arc<OnceLock<String>>,
 }
 
 impl ClientContext for Quiet {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, _: KafkaError, reason: &str) {
-        if let Ok(mut last) = self.last_error.lock() {
-            *last = Some(reason.to_owned());
-        }
+        let _ = self.reason.set(reason.to_owned());
     }
 }
 
