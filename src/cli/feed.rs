@@ -21,8 +21,9 @@ pub struct FeedArgs {
     /// Files and folders to read; - is standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// What the files hold; auto: by their names, and JSON lines on standard input
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    /// What the files hold; by default as their names say, and JSON lines on standard input
+    #[arg(long, value_name = "auto|jsonl|text", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: FeedFormat,
     /// The source field of documents made of text files
     #[arg(long, value_name = "NAME")]

@@ -1,5 +1,30 @@
-//! The command line.
+//! The command line: what can be asked for, and who does it.
 
+mod args;
+mod check;
+mod completions;
+mod config;
+mod failure;
 pub mod feed;
+mod logging;
 pub mod run;
+mod signals;
 pub mod tail;
+
+use self::args::Command;
+pub use args::{Cli, ColorWhen, Global, LogFormat};
+pub use failure::{AnyError, Failure};
+pub use signals::stop_flag;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// [`Failure`], which knows its exit code and what to print.
+pub fn run(cli: &Cli) -> Result<(), Failure> {
+    logging::start(&cli.global)?;
+    match &cli.command {
+        Command::Check(args) => check::run(&cli.global, args),
+        Command::Config(command) => config::run(&cli.global, command),
+        Command::Completions(args) => completions::run(args),
+    }
+}

@@ -66,11 +66,21 @@ impl KafkaProperties {
         self.0.is_empty()
     }
 
-    /// The properties that are kept elsewhere.
-    pub(super) fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
-        self.0
-            .iter()
-            .filter_map(move |(name, property)| Some((name.as_str(), property.reference.as_ref()?)))
+    /// Fills in the properties that are kept elsewhere; returns the names of those that `read`
+    /// refuses, with its reason.
+    pub(super) fn resolve(
+        &mut self,
+        read: impl Fn(&Reference) -> Result<String, String>,
+    ) -> Vec<(String, String)> {
+        let mut refused = Vec::new();
+        for (name, property) in &mut self.0 {
+            match property.reference.as_ref().map(&read) {
+                Some(Ok(text)) => property.text = text,
+                Some(Err(reason)) => refused.push((name.clone(), reason)),
+                None => {}
+            }
+        }
+        refused
     }
 }
 

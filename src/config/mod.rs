@@ -1,12 +1,23 @@
 //! The configuration: one struct a section, with a default for every key.
 //!
 //! What the engine gets is a [`Config`] of plain values within their limits. Where each value came
-//! from is kept beside it, not in it, so that nothing behind this module needs to know.
+//! from is kept beside it, in [`Loaded`], for errors and `config show` to say.
 
+mod checks;
+mod error;
 mod field_path;
 mod kafka;
+mod keys;
+mod layers;
+mod load;
+mod nearest;
+mod origin;
+mod properties;
 mod rate;
+mod redact;
+mod show;
 mod stage;
+mod tree;
 mod values;
 
 use std::path::PathBuf;
@@ -14,9 +25,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use error::{ConfigError, Problem};
 pub use field_path::FieldPath;
 pub use kafka::KafkaProperties;
+pub use load::{FILE, Loaded, Sources, load};
 pub use rate::Rate;
+pub use show::{DEFAULT_TOML, schema};
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
@@ -151,7 +165,7 @@ impl Default for Topics {
 pub struct Documents {
     /// The kind of log.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
 }
@@ -171,7 +185,7 @@ impl Default for Documents {
 pub struct Scored {
     /// The kind of log; that of the documents unless given.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
     /// Where documents go that cannot be scored.
@@ -200,7 +214,7 @@ impl Default for Scored {
 pub struct Curated {
     /// The kind of log; that of the scored records unless given.
     pub log: LogKind,
-    /// Its name.
+    /// The log's name: its Kafka topic, or its folder in `local.dir`.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
     /// Where the cuts and counts of every epoch go.

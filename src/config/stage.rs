@@ -11,7 +11,7 @@ const RATE_PPM: u32 = 500_000;
 
 /// One selection stage: in each group, documents stand in an order, and a band of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Table", into = "Table")]
+#[serde(try_from = "StageTable", into = "StageTable")]
 pub enum Stage {
     /// Ordered by perplexity.
     Perplexity {
@@ -126,7 +126,7 @@ fn half() -> Rate {
 /// forget where inside a stage an error is.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct StageTable {
     /// What documents are ordered by.
     by: By,
     /// Which part of the order is kept; perplexity only.
@@ -161,11 +161,11 @@ enum By {
     Random,
 }
 
-impl TryFrom<Table> for Stage {
+impl TryFrom<StageTable> for Stage {
     type Error = &'static str;
 
-    fn try_from(table: Table) -> Result<Self, Self::Error> {
-        let Table {
+    fn try_from(table: StageTable) -> Result<Self, Self::Error> {
+        let StageTable {
             by,
             keep,
             rate,
@@ -198,15 +198,15 @@ impl TryFrom<Table> for Stage {
     }
 }
 
-impl From<Stage> for Table {
-    fn from(stage: Stage) -> Table {
+impl From<Stage> for StageTable {
+    fn from(stage: Stage) -> StageTable {
         match stage {
             Stage::Perplexity {
                 keep,
                 rate,
                 group_by,
                 mass,
-            } => Table {
+            } => StageTable {
                 by: By::Perplexity,
                 keep: Some(keep),
                 rate,
@@ -219,7 +219,7 @@ impl From<Stage> for Table {
                 seed,
                 group_by,
                 mass,
-            } => Table {
+            } => StageTable {
                 by: By::Random,
                 keep: None,
                 rate,

@@ -1,0 +1,158 @@
+//! The command line's grammar.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use super::check::CheckArgs;
+use super::completions::CompletionsArgs;
+use super::config::ConfigCommand;
+use super::failure::USAGE;
+use crate::config::{ConfigError, Loaded, Sources, load};
+
+const AFTER_HELP: &str = "\
+Without a configuration file riffle works on local logs under ./riffle-data. With one:
+    riffle -c riffle.toml check
+
+A value comes from, later ones winning: the defaults, the file, the environment
+(RIFFLE__SCORE__MAX_TOKENS=512), --set score.max_tokens=512.
+
+Exit codes: 0 done, 1 failed while running, 2 usage, 69 broker, device or model unavailable,
+78 configuration.";
+
+/// A streaming data-curation engine for language-model pre-training.
+#[derive(Debug, Parser)]
+#[command(name = "riffle", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(propagate_version = false, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+impl Cli {
+    /// What this process was asked for, or its exit code after help, version or a usage error has
+    /// been printed.
+    pub fn from_process() -> Result<Self, ExitCode> {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let command = Cli::command().color(help_color(&args));
+        let cli = command
+            .try_get_matches_from(args)
+            .and_then(|it| Cli::from_arg_matches(&it));
+        cli.map_err(|error| {
+            // A reader of the help that closed the pipe has what it wanted.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+        })
+    }
+
+    /// Whether standard error is written in colours.
+    pub fn color_on_stderr(&self) -> bool {
+        self.global.color.on(&io::stderr())
+    }
+}
+
+/// The colours of help and usage errors. They are printed while the arguments are parsed, so
+/// `--color` is looked for beforehand.
+fn help_color(args: &[OsString]) -> ColorChoice {
+    let text = |arg: &OsString| arg.to_string_lossy().into_owned();
+    let joined = |arg: &OsString| text(arg).strip_prefix("--color=").map(str::to_owned);
+    let separate = args
+        .windows(2)
+        .find(|pair| pair[0] == "--color")
+        .map(|pair| text(&pair[1]));
+    match separate.or_else(|| args.iter().find_map(joined)).as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Configuration file; riffle.toml in the current directory is taken if it is there
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set a value, such as score.max_tokens=512; may be repeated
+    ///
+    /// The value is read as TOML, and as plain text if it is none. Everything after "kafka." is the
+    /// name of a librdkafka property.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Log only errors; twice: nothing
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub quiet: u8,
+    /// Log more; twice: still more. RIFFLE_LOG=riffle=debug,rdkafka=info sets levels by module
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// When to use colours; by default on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|always|never",
+        default_value = "auto"
+    )]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub color: ColorWhen,
+    /// How log lines are written to stderr; by default as text
+    #[arg(long, global = true, value_name = "text|json", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub log_format: LogFormat,
+}
+
+impl Global {
+    /// The configuration that the flags, the environment and the file give.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        load(&Sources::of_process(self.config.clone(), self.set.clone()))
+    }
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ColorWhen {
+    /// Whether the stream is written in colours.
+    pub fn on(self, stream: &impl IsTerminal) -> bool {
+        let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            ColorWhen::Auto => stream.is_terminal() && !no_color(),
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for a person.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check configuration, directory, model, brokers and topics: a line each, with the fix
+    Check(CheckArgs),
+    /// Print the configuration: in effect, by default, or its schema
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}

@@ -1,0 +1,132 @@
+//! How a command ends when it does not end well: what is printed, and the exit code.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+
+use crate::config::ConfigError;
+use crate::log::LogError;
+
+/// The command line, or a variable beside it, cannot be understood; as clap has it.
+pub(super) const USAGE: u8 = 2;
+/// Failed while running.
+const FAILED: u8 = 1;
+/// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
+const UNAVAILABLE: u8 = 69;
+/// The configuration cannot be used; EX_CONFIG of sysexits.h.
+const CONFIGURATION: u8 = 78;
+
+/// Any error, as others hand it over.
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// What was asked for cannot be understood.
+    #[error("{0}")]
+    Usage(AnyError),
+    /// A broker, a device or the model is not there.
+    #[error("{0}")]
+    Unavailable(AnyError),
+    /// Something failed on the way.
+    #[error("{0}")]
+    Failed(AnyError),
+    /// Standard output cannot be written.
+    #[error("writing to standard output: {0}")]
+    Output(#[from] io::Error),
+    /// The command has printed what is wrong itself: the configuration.
+    #[error("the configuration cannot be used")]
+    ReportedConfig,
+    /// The command has printed what is wrong itself: something is not there.
+    #[error("something is unavailable")]
+    ReportedUnavailable,
+}
+
+impl Failure {
+    /// The exit code. A reader that closed the pipe has what it wanted: 0.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Output(_) | Failure::Failed(_) => FAILED,
+            Failure::Usage(_) => USAGE,
+            Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
+            Failure::Config(_) | Failure::ReportedConfig => CONFIGURATION,
+        }
+    }
+
+    /// What is printed on standard error, or `None` if nothing is left to say.
+    pub fn report(&self, colored: bool) -> Option<String> {
+        match self {
+            Failure::ReportedConfig | Failure::ReportedUnavailable => None,
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Failure::Config(error) => Some(error.report(colored)),
+            Failure::Usage(error) | Failure::Unavailable(error) | Failure::Failed(error) => {
+                Some(with_causes(error.as_ref(), colored))
+            }
+            Failure::Output(_) => Some(with_causes(self, colored)),
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable { .. } => Failure::Unavailable(error.into()),
+            other => Failure::Failed(other.into()),
+        }
+    }
+}
+
+/// `error: …`, and each cause that the text before it does not already hold.
+fn with_causes(error: &(dyn Error + 'static), colored: bool) -> String {
+    let (red, plain) = if colored {
+        ("\x1b[1;31m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let mut text = format!("{red}error:{plain} {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if !text.contains(&line) {
+            writeln!(text, "  because {line}").expect("writing to memory does not fail");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_pipe_is_a_success_and_says_nothing() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit_code(), failure.report(false)), (0, None));
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(full.exit_code(), 1);
+        assert!(full.report(false).is_some());
+    }
+
+    #[test]
+    fn a_broker_that_is_away_is_unavailable_and_causes_are_told_once() {
+        let (brokers, reason) = ("a:1".to_owned(), "refused".to_owned());
+        let away = Failure::from(LogError::Unavailable { brokers, reason });
+        assert_eq!(away.exit_code(), 69);
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let full = Failure::from(LogError::Io {
+            path: "log".into(),
+            source,
+        });
+        let report = full.report(false).unwrap();
+        assert_eq!(
+            (full.exit_code(), report.lines().count()),
+            (1, 1),
+            "{report}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What only shows when several values are seen together.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::tree::Tree;
+use super::{Config, LogKind, Mass, PerplexityFrom, Problem, Stage, properties};
+
+/// A problem and the paths of the values that make it, the one to blame first.
+pub(super) struct Finding {
+    pub(super) paths: Vec<Vec<String>>,
+    pub(super) problem: Problem,
+}
+
+/// A problem with what to do about it, at the first of the paths that was given.
+pub(super) fn finding(
+    paths: &[&[&str]],
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Finding {
+    let owned = |path: &&[&str]| path.iter().map(|name| (*name).to_owned()).collect();
+    Finding {
+        paths: paths.iter().map(owned).collect(),
+        problem: Problem::new(message).help(help),
+    }
+}
+
+/// What stands in the tree and would be lost or refused without its place when it is read.
+pub(super) fn stage_keys(tree: &Tree) -> Vec<Finding> {
+    let Some(Value::Array(stages)) = tree.values.get("select") else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        let index = index.to_string();
+        for (by, key, only) in [
+            ("perplexity", "seed", "random"),
+            ("random", "keep", "perplexity"),
+        ] {
+            if stage.get("by").and_then(Value::as_str) == Some(by) && stage.get(key).is_some() {
+                findings.push(finding(
+                    &[&["select", &index, key]],
+                    format!("select[{index}].{key}: a stage by {by:?} has no {key}"),
+                    format!("remove {key}, or choose by = {only:?}"),
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Everything wrong with values that are each within their limits.
+pub(super) fn across(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(batch_holds_a_document(config));
+    findings.extend(tokens_without_field(config));
+    findings.extend(mass_without_tokens(config));
+    findings.extend(servers_missing(config));
+    findings.extend(topics_twice(config));
+    findings.extend(properties::refused(&config.kafka));
+    findings
+}
+
+fn batch_holds_a_document(config: &Config) -> Option<Finding> {
+    let (batch, document) = (config.score.batch_tokens_max, config.score.max_tokens);
+    (batch < document).then(|| {
+        finding(
+            &[&["score", "batch_tokens_max"], &["score", "max_tokens"]],
+            format!(
+                "score.batch_tokens_max is {batch}, less than score.max_tokens, which is {document}"
+            ),
+            "a batch must hold a whole document: raise batch_tokens_max or lower max_tokens",
+        )
+    })
+}
+
+fn tokens_without_field(config: &Config) -> Option<Finding> {
+    let wrong = config.score.tokens.is_some() && config.score.perplexity == PerplexityFrom::Model;
+    wrong.then(|| {
+        finding(
+            &[&["score", "tokens"]],
+            "score.tokens: a model counts the tokens itself",
+            "remove tokens, or read the perplexity from a field too: \
+             perplexity = { field = \"metadata.perplexity\" }",
+        )
+    })
+}
+
+fn mass_without_tokens(config: &Config) -> Vec<Finding> {
+    if config.score.perplexity == PerplexityFrom::Model || config.score.tokens.is_some() {
+        return Vec::new();
+    }
+    let counts_tokens = |(_, stage): &(usize, &Stage)| stage.mass() == Mass::Tokens;
+    let wrong = config.select.iter().enumerate().filter(counts_tokens);
+    wrong
+        .map(|(index, _)| {
+            finding(
+                &[
+                    &["select", &index.to_string(), "mass"],
+                    &["score", "perplexity"],
+                ],
+                format!(
+                    "select[{index}].mass is \"tokens\", but nothing says how many a document has"
+                ),
+                "name the field that holds the number: \
+                 score.tokens = { field = \"metadata.length\" }; or choose mass = \"documents\"",
+            )
+        })
+        .collect()
+}
+
+fn servers_missing(config: &Config) -> Option<Finding> {
+    let servers = config.kafka.get("bootstrap.servers").unwrap_or_default();
+    let (key, _) = config
+        .log_kinds()
+        .into_iter()
+        .find(|(_, kind)| *kind == LogKind::Kafka)?;
+    servers.trim().is_empty().then(|| {
+        finding(
+            &[
+                &["kafka", "bootstrap.servers"],
+                &["documents", "log"],
+                &["scored", "log"],
+                &["curated", "log"],
+            ],
+            format!("{key} is \"kafka\", but kafka.bootstrap.servers is missing"),
+            "name the cluster: [kafka] \"bootstrap.servers\" = \"localhost:9092\"; \
+             or choose log = \"local\"",
+        )
+    })
+}
+
+fn topics_twice(config: &Config) -> Vec<Finding> {
+    let mut seen = HashMap::new();
+    let mut findings = Vec::new();
+    for (key, topic, kind) in config.all_topics() {
+        // Some file systems do not tell upper from lower case.
+        let name = match kind {
+            LogKind::Local => topic.to_ascii_lowercase(),
+            LogKind::Kafka => topic.to_owned(),
+        };
+        if let Some(earlier) = seen.insert((kind == LogKind::Kafka, name), key) {
+            let path = |key: &'static str| key.split('.').collect::<Vec<_>>();
+            findings.push(finding(
+                &[&path(key), &path(earlier)],
+                format!("{key} and {earlier} are the same log {topic:?}"),
+                "give each of them a name of its own",
+            ));
+        }
+    }
+    findings
+}
