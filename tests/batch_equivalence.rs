@@ -40,7 +40,11 @@ enum Arrival {
 enum Step {
     Arrive(Vec<Arrival>),
     Score(Crash),
-    Curate { workers: usize, rules: usize, crash: Crash },
+    Curate {
+        workers: usize,
+        rules: usize,
+        crash: Crash,
+    },
 }
 
 /// The operation of the store at which the process dies, if it does, and on which side of it.
@@ -69,13 +73,17 @@ fn stages(rules: usize) -> Vec<Stage> {
     let json = match rules % 6 {
         0 => r#"[{"by": "perplexity"}]"#,
         1 => r#"[{"by": "perplexity", "keep": "low", "rate": 0.3, "group_by": "source"}]"#,
-        2 => r#"[{"by": "perplexity", "keep": "high", "rate": 0.7, "mass": "tokens"},
-                 {"by": "random", "rate": 0.4, "seed": 7, "group_by": "metadata.lang"}]"#,
+        2 => {
+            r#"[{"by": "perplexity", "keep": "high", "rate": 0.7, "mass": "tokens"},
+                 {"by": "random", "rate": 0.4, "seed": 7, "group_by": "metadata.lang"}]"#
+        }
         3 => r#"[{"by": "random", "rate": 0.5}]"#,
         4 => "[]",
-        _ => r#"[{"by": "perplexity", "rate": 0.9, "group_by": "metadata.lang"},
+        _ => {
+            r#"[{"by": "perplexity", "rate": 0.9, "group_by": "metadata.lang"},
                  {"by": "perplexity", "rate": 0.5, "group_by": "source", "mass": "tokens"},
-                 {"by": "random", "rate": 0.8, "seed": 1}]"#,
+                 {"by": "random", "rate": 0.8, "seed": 1}]"#
+        }
     };
     serde_json::from_str(json).unwrap()
 }
@@ -89,7 +97,15 @@ struct World {
 impl World {
     fn new(partitions: u16, poll_records_max: usize) -> Self {
         let store = MemoryStore::new();
-        store.create(DOCUMENTS, Layout { partitions, compacted: false }).unwrap();
+        store
+            .create(
+                DOCUMENTS,
+                Layout {
+                    partitions,
+                    compacted: false,
+                },
+            )
+            .unwrap();
         store.set_poll_records_max(poll_records_max);
         World { store, partitions }
     }
@@ -99,7 +115,9 @@ impl World {
             let record = record(arrival);
             let key = record.key.as_deref().unwrap_or_default();
             let partition = partition_of(key, self.partitions);
-            self.store.produce(DOCUMENTS, partition, vec![record]).unwrap();
+            self.store
+                .produce(DOCUMENTS, partition, vec![record])
+                .unwrap();
         }
     }
 
@@ -110,7 +128,8 @@ impl World {
         run: impl FnOnce(Arc<dyn Store>) -> Result<(), EngineError>,
     ) {
         if let Some((operation, before)) = crash {
-            self.store.crash_at(operation, if before { Side::Before } else { Side::After });
+            self.store
+                .crash_at(operation, if before { Side::Before } else { Side::After });
         }
         match run(Arc::new(self.store.clone())) {
             Ok(()) | Err(EngineError::Log(LogError::Crash)) => {}
@@ -124,19 +143,29 @@ impl World {
     }
 
     fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
-        self.process(crash, |store| curate(curating(store, workers, stages(rules))?));
+        self.process(crash, |store| {
+            curate(curating(store, workers, stages(rules))?)
+        });
     }
 
     /// Checks every epoch that has been committed since the last check.
     fn check(&self) {
-        let Some(rules) = self.committed_rules() else { return };
+        let Some(rules) = self.committed_rules() else {
+            return;
+        };
         let curated = self.store.committed(CURATED);
         let last = self.statistics().into_iter().next_back();
-        let Some((epoch, statistics)) = last else { return };
-        let offsets: Offsets = serde_json::from_value(statistics["scored_offsets"].clone()).unwrap();
+        let Some((epoch, statistics)) = last else {
+            return;
+        };
+        let offsets: Offsets =
+            serde_json::from_value(statistics["scored_offsets"].clone()).unwrap();
         let published = latest(curated.iter().filter(|r| epoch_of(r) <= epoch));
         let expected = batch(&self.store.committed(SCORED), &offsets, &rules);
-        assert_eq!(published.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+        assert_eq!(
+            published.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>()
+        );
         for (id, value) in published {
             let curated: serde_json::Value = serde_json::from_slice(&value).unwrap();
             let scored = Scored::decode(&expected[&id]).unwrap();
@@ -156,7 +185,11 @@ impl World {
             let published = latest(curated.iter().filter(|r| epoch_of(r) <= *epoch));
             let expected = batch(&scored, &offsets, &stages(rules));
             let keys = |set: &BTreeMap<Vec<u8>, Vec<u8>>| set.keys().cloned().collect::<Vec<_>>();
-            assert_eq!(keys(&published), keys(&expected), "epoch {epoch} under rules {rules}");
+            assert_eq!(
+                keys(&published),
+                keys(&expected),
+                "epoch {epoch} under rules {rules}"
+            );
         }
     }
 
@@ -174,7 +207,10 @@ impl World {
     }
 
     fn next_epoch(&self) -> u64 {
-        self.statistics().keys().next_back().map_or(0, |epoch| epoch + 1)
+        self.statistics()
+            .keys()
+            .next_back()
+            .map_or(0, |epoch| epoch + 1)
     }
 
     fn committed_rules(&self) -> Option<Vec<Stage>> {
@@ -198,9 +234,17 @@ fn record(arrival: &Arrival) -> Record {
                     "lang": if id % 2 == 0 { Some("en") } else { None },
                 },
             });
-            Record { key: key(id), value: Some(json.to_string().into_bytes()), headers: vec![] }
+            Record {
+                key: key(id),
+                value: Some(json.to_string().into_bytes()),
+                headers: vec![],
+            }
         }
-        Arrival::Takedown(id) => Record { key: key(id), value: None, headers: vec![] },
+        Arrival::Takedown(id) => Record {
+            key: key(id),
+            value: None,
+            headers: vec![],
+        },
         Arrival::Unusable(kind) => {
             let (key, value): (_, &[u8]) = match kind {
                 0 => (key(&1), b"no JSON"),
@@ -209,7 +253,11 @@ fn record(arrival: &Arrival) -> Record {
                 3 => (key(&1), br#"{"id": "document-1", "text": ""}"#),
                 _ => (key(&1), br#"{"id": "document-1", "text": "no score"}"#),
             };
-            Record { key, value: Some(value.to_vec()), headers: vec![] }
+            Record {
+                key,
+                value: Some(value.to_vec()),
+                headers: vec![],
+            }
         }
     }
 }
@@ -240,7 +288,13 @@ fn curating(
     stages: Vec<Stage>,
 ) -> Result<Curate, EngineError> {
     let partitions = store.partitions(DOCUMENTS)?.unwrap();
-    store.create(SCORED, Layout { partitions, compacted: false })?;
+    store.create(
+        SCORED,
+        Layout {
+            partitions,
+            compacted: false,
+        },
+    )?;
     // Ends the transaction of a scorer that crashed: nothing behind it can be read before.
     drop(store.writer("score", &[SCORED])?);
     let end = store.ends(SCORED)?;
@@ -281,9 +335,8 @@ fn latest<'a>(records: impl Iterator<Item = &'a Received>) -> BTreeMap<Vec<u8>, 
 
 /// What a batch job selects of the scored log before `offsets`: scored records by id.
 fn batch(scored: &[Received], offsets: &Offsets, stages: &[Stage]) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let before = |r: &&Received| {
-        r.position.offset() < offsets.0[usize::from(r.position.partition())]
-    };
+    let before =
+        |r: &&Received| r.position.offset() < offsets.0[usize::from(r.position.partition())];
     let mut kept = latest(scored.iter().filter(before));
     for stage in stages {
         let mut groups: BTreeMap<Option<String>, Vec<(i64, [u8; 16], u64, Vec<u8>)>> =
@@ -291,10 +344,21 @@ fn batch(scored: &[Received], offsets: &Offsets, stages: &[Stage]) -> BTreeMap<V
         for (id, value) in &kept {
             let scored = Scored::decode(value).unwrap();
             let hash: [u8; 16] = blake3::hash(id).as_bytes()[..16].try_into().unwrap();
-            let group = stage.group_by().and_then(|path| field(scored.document, path.as_str()));
+            let group = stage
+                .group_by()
+                .and_then(|path| field(scored.document, path.as_str()));
             let group = group.and_then(|value| value.as_str().map(str::to_owned));
-            let mass = if stage.mass() == Mass::Tokens { u64::from(scored.tokens) } else { 1 };
-            groups.entry(group).or_default().push((key(stage, &scored, hash), hash, mass, id.clone()));
+            let mass = if stage.mass() == Mass::Tokens {
+                u64::from(scored.tokens)
+            } else {
+                1
+            };
+            groups.entry(group).or_default().push((
+                key(stage, &scored, hash),
+                hash,
+                mass,
+                id.clone(),
+            ));
         }
         let mut survivors = BTreeMap::new();
         for documents in groups.values_mut() {
@@ -326,8 +390,12 @@ fn band<'a>(
     let total: u64 = documents.iter().map(|d| d.2).sum();
     let width = total * u64::from(stage.rate().ppm()) / 1_000_000;
     let start = match stage {
-        Stage::Perplexity { keep: Keep::Medium, .. } => (total - width) / 2,
-        Stage::Perplexity { keep: Keep::High, .. } => total - width,
+        Stage::Perplexity {
+            keep: Keep::Medium, ..
+        } => (total - width) / 2,
+        Stage::Perplexity {
+            keep: Keep::High, ..
+        } => total - width,
         _ => 0,
     };
     let mut before = 0;
@@ -341,8 +409,12 @@ fn band<'a>(
 /// Every usable arrival is in the scored log, in order, and every other is a dead letter.
 fn check_scored(world: &World) {
     let usable = |r: &Received| {
-        let Some(key) = &r.record.key else { return false };
-        let Some(value) = &r.record.value else { return true };
+        let Some(key) = &r.record.key else {
+            return false;
+        };
+        let Some(value) = &r.record.value else {
+            return true;
+        };
         let id = field(value, "id").map(|id| id.as_str().unwrap().as_bytes().to_vec());
         id.as_ref() == Some(key) && field(value, "metadata.perplexity").is_some()
     };
@@ -350,7 +422,11 @@ fn check_scored(world: &World) {
     let scored = world.store.committed(SCORED);
     for partition in 0..world.partitions {
         let of = |records: &[Received]| -> Vec<Received> {
-            records.iter().filter(|r| r.position.partition() == partition).cloned().collect()
+            records
+                .iter()
+                .filter(|r| r.position.partition() == partition)
+                .cloned()
+                .collect()
         };
         let expected: Vec<_> = of(&arrived).into_iter().filter(|r| usable(r)).collect();
         let found = of(&scored);
@@ -367,7 +443,9 @@ fn check_scored(world: &World) {
 }
 
 fn cases(default: u32) -> ProptestConfig {
-    let cases = std::env::var("RIFFLE_TEST_CASES").ok().and_then(|n| n.parse().ok());
+    let cases = std::env::var("RIFFLE_TEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok());
     ProptestConfig {
         cases: cases.unwrap_or(default),
         failure_persistence: None,

@@ -11,6 +11,9 @@ use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::config::ConfigCommand;
 use super::failure::USAGE;
+use super::feed::FeedArgs;
+use super::run::RunArgs;
+use super::tail::TailArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
 const AFTER_HELP: &str = "\
@@ -148,6 +151,16 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Score and curate in one process
+    Run(RunArgs),
+    /// Only score: measure documents once, and keep what was found in the scored log
+    Score(RunArgs),
+    /// Only curate: keep the curated set up to date with the scored log
+    Curate(RunArgs),
+    /// Read files into the documents log
+    Feed(FeedArgs),
+    /// Print a log: documents, scored, curated, statistics, dead-letters
+    Tail(TailArgs),
     /// Check configuration, directory, model, brokers and topics: a line each, with the fix
     Check(CheckArgs),
     /// Print the configuration: in effect, by default, or its schema

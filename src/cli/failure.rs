@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::feed::FeedError;
 use crate::log::LogError;
+use crate::tail::TailError;
 
 /// The command line, or a variable beside it, cannot be understood; as clap has it.
 pub(super) const USAGE: u8 = 2;
@@ -37,6 +40,9 @@ pub enum Failure {
     /// Standard output cannot be written.
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
+    /// The command has printed what is wrong itself: something failed on the way.
+    #[error("not everything was done")]
+    Reported,
     /// The command has printed what is wrong itself: the configuration.
     #[error("the configuration cannot be used")]
     ReportedConfig,
@@ -50,7 +56,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Output(_) | Failure::Failed(_) => FAILED,
+            Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
             Failure::Usage(_) => USAGE,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
             Failure::Config(_) | Failure::ReportedConfig => CONFIGURATION,
@@ -60,13 +66,40 @@ impl Failure {
     /// What is printed on standard error, or `None` if nothing is left to say.
     pub fn report(&self, colored: bool) -> Option<String> {
         match self {
-            Failure::ReportedConfig | Failure::ReportedUnavailable => None,
+            Failure::Reported | Failure::ReportedConfig | Failure::ReportedUnavailable => None,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Config(error) => Some(error.report(colored)),
             Failure::Usage(error) | Failure::Unavailable(error) | Failure::Failed(error) => {
                 Some(with_causes(error.as_ref(), colored))
             }
             Failure::Output(_) => Some(with_causes(self, colored)),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Log(error) => error.into(),
+            EngineError::Model(_) | EngineError::NoDocuments { .. } => {
+                Failure::Unavailable(error.into())
+            }
+            other => Failure::Failed(other.into()),
+        }
+    }
+}
+
+impl From<FeedError> for Failure {
+    fn from(error: FeedError) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+impl From<TailError> for Failure {
+    fn from(error: TailError) -> Self {
+        match error {
+            TailError::Log(error) => error.into(),
+            TailError::Output(error) => error.into(),
         }
     }
 }

@@ -1,8 +1,15 @@
-//! Arguments of `feed`.
+//! `riffle feed`: reads files into the documents log.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::stop_flag;
+use crate::engine::Stores;
+use crate::feed::{FeedOptions, Format, feed, progress_on_stderr};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,22 +31,52 @@ pub struct FeedArgs {
     /// What the files hold; by default as their names say, and JSON lines on standard input
     #[arg(long, value_name = "auto|jsonl|text", default_value = "auto")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
-    pub format: FeedFormat,
+    pub format: Format,
     /// The source field of documents made of text files
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// Go on where an interrupted feed of the same paths stopped
     #[arg(long)]
     pub resume: bool,
+    /// Print the summary as a JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// What input files hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FeedFormat {
-    /// By the file's name.
-    Auto,
-    /// A JSON document a line.
-    Jsonl,
-    /// A document a file.
-    Text,
+/// Feeds, and sums up.
+pub(super) fn run(global: &Global, args: &FeedArgs) -> Result<(), Failure> {
+    let config = global.load()?.config;
+    let stop = stop_flag()?;
+    let store = Stores::new(&config).of(config.documents.log)?;
+    let defaults = FeedOptions::default();
+    let options = FeedOptions {
+        format: args.format,
+        source: args.source.clone().unwrap_or(defaults.source),
+        partitions: config.topics.partitions,
+        document_bytes_max: config.score.document_bytes_max as usize,
+        resume: args.resume,
+        ..FeedOptions::default()
+    };
+    let mut progress = progress_on_stderr();
+    let log = &config.documents.topic;
+    let summary = feed(
+        store.as_ref(),
+        log,
+        &args.paths,
+        &options,
+        &stop,
+        progress.as_mut(),
+    )?;
+    if global.quiet == 0 {
+        writeln!(io::stderr(), "{summary}")?;
+    }
+    if args.json {
+        let json = serde_json::to_string(&summary).expect("text and numbers become JSON");
+        writeln!(io::stdout(), "{json}")?;
+    }
+    if summary.is_complete() {
+        Ok(())
+    } else {
+        Err(Failure::Reported)
+    }
 }

@@ -12,6 +12,7 @@ mod signals;
 pub mod tail;
 
 use self::args::Command;
+use crate::engine::Halves;
 pub use args::{Cli, ColorWhen, Global, LogFormat};
 pub use failure::{AnyError, Failure};
 pub use signals::stop_flag;
@@ -23,6 +24,11 @@ pub use signals::stop_flag;
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     logging::start(&cli.global)?;
     match &cli.command {
+        Command::Run(args) => run::run(&cli.global, args, Halves::Both),
+        Command::Score(args) => run::run(&cli.global, args, Halves::Score),
+        Command::Curate(args) => run::run(&cli.global, args, Halves::Curate),
+        Command::Feed(args) => feed::run(&cli.global, args),
+        Command::Tail(args) => tail::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),
         Command::Completions(args) => completions::run(args),

@@ -1,13 +1,23 @@
-//! Arguments of `run`, `score` and `curate`.
+//! `riffle run`, `riffle score` and `riffle curate`: the engine, or one half of it.
+
+use std::io::{self, Write};
 
 use clap::Args;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::stop_flag;
+use crate::engine::{self, Halves, RunOptions};
 
 const EXAMPLES: &str = "\
 Examples:
     riffle run                          go on for ever, with the local logs under ./riffle-data
     riffle run --until-end              stop at the present end of the logs
     riffle run --until-end --json       and print the summary as JSON
-    riffle score -c riffle.toml         only score; riffle curate runs elsewhere";
+    riffle score -c riffle.toml         only score; riffle curate runs elsewhere
+
+The first Ctrl-C finishes the epoch and commits it, the second leaves at once. The next run goes on
+from the last commit.";
 
 /// How long to run, and how to end.
 #[derive(Clone, Debug, Args)]
@@ -19,4 +29,22 @@ pub struct RunArgs {
     /// Print the summary as a JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// Runs the engine, and sums up.
+pub(super) fn run(global: &Global, args: &RunArgs, halves: Halves) -> Result<(), Failure> {
+    let loaded = global.load()?;
+    let stop = stop_flag()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "riffle");
+    let options = RunOptions {
+        halves,
+        until_end: args.until_end,
+    };
+    let summary = engine::run(&loaded.config, options, &stop)?;
+    tracing::info!("{summary}");
+    if args.json {
+        let json = serde_json::to_string(&summary).expect("numbers can be written as JSON");
+        writeln!(io::stdout(), "{json}")?;
+    }
+    Ok(())
 }

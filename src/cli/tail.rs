@@ -1,8 +1,14 @@
-//! Arguments of `tail`.
+//! `riffle tail`: prints a log.
 
-use std::str::FromStr;
+use std::io;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::stop_flag;
+use crate::engine::Stores;
+use crate::tail::{Kind, Start, TailOptions, tail};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +22,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub struct TailArgs {
     /// The log to print
-    pub log: TailLog,
+    pub log: Kind,
     /// Print a JSON object a record
     #[arg(long)]
     pub json: bool,
@@ -24,7 +30,7 @@ pub struct TailArgs {
     ///
     /// The default is the beginning with --until-end, and else the end.
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    pub from: Option<TailFrom>,
+    pub from: Option<Start>,
     /// Stop at the present end of the log instead of waiting for more
     #[arg(long)]
     pub until_end: bool,
@@ -33,62 +39,31 @@ pub struct TailArgs {
     pub count: Option<u64>,
 }
 
-/// A log by its role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TailLog {
-    /// Documents as they came in.
-    Documents,
-    /// Scored records.
-    Scored,
-    /// Changes of the curated set.
-    Curated,
-    /// Cuts and counts of every epoch.
-    Statistics,
-    /// Documents that could not be scored, with the reason.
-    DeadLetters,
-}
-
-/// A place in each partition of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TailFrom {
-    /// The first record there is.
-    Beginning,
-    /// After the last record.
-    End,
-    /// This offset.
-    Offset(u64),
-    /// So many records before the end.
-    Last(u64),
-}
-
-impl FromStr for TailFrom {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected beginning, end, an offset such as 100, or -N such as -10";
-        match text {
-            "beginning" => Ok(TailFrom::Beginning),
-            "end" => Ok(TailFrom::End),
-            _ => match text.strip_prefix('-') {
-                Some(count) => count.parse().map(TailFrom::Last).map_err(|_| EXPECTED),
-                None => text.parse().map(TailFrom::Offset).map_err(|_| EXPECTED),
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_words_offsets_and_counts_from_the_end() {
-        assert_eq!("beginning".parse(), Ok(TailFrom::Beginning));
-        assert_eq!("end".parse(), Ok(TailFrom::End));
-        assert_eq!("17".parse(), Ok(TailFrom::Offset(17)));
-        assert_eq!("-3".parse(), Ok(TailFrom::Last(3)));
-        for wrong in ["", "-", "--1", "+ 1", "last", "-1.5"] {
-            assert!(wrong.parse::<TailFrom>().is_err(), "{wrong}");
-        }
-    }
+/// Prints the log.
+pub(super) fn run(global: &Global, args: &TailArgs) -> Result<(), Failure> {
+    let config = global.load()?.config;
+    let stop = stop_flag()?;
+    let (log, kind) = match args.log {
+        Kind::Documents => (&config.documents.topic, config.documents.log),
+        Kind::Scored => (&config.scored.topic, config.scored.log),
+        Kind::DeadLetters => (&config.scored.dead_letters_topic, config.scored.log),
+        Kind::Curated => (&config.curated.topic, config.curated.log),
+        Kind::Statistics => (&config.curated.statistics_topic, config.curated.log),
+    };
+    let by_default = if args.until_end {
+        Start::Beginning
+    } else {
+        Start::End
+    };
+    let options = TailOptions {
+        json: args.json,
+        start: args.from.unwrap_or(by_default),
+        until_end: args.until_end,
+        count: args.count,
+        color: global.color.on(&io::stdout()),
+    };
+    let store = Stores::new(&config).of(kind)?;
+    let mut out = io::stdout().lock();
+    tail(store.as_ref(), log, args.log, &options, &stop, &mut out)?;
+    Ok(())
 }

@@ -58,13 +58,20 @@ pub fn upsert(received: &Received, groups: &Groups) -> Result<Upsert<Facts>, Fac
         tokens: scored.tokens,
         group: groups.code(scored.document),
     };
-    Ok(Upsert { id, record: Some(facts) })
+    Ok(Upsert {
+        id,
+        record: Some(facts),
+    })
 }
 
 /// The hash that a document goes by in the operators, from the id's UTF-8.
 fn document_hash(id: &[u8]) -> DocumentHash {
     let hash = blake3::hash(id);
-    DocumentHash::from_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
+    DocumentHash::from_bytes(
+        hash.as_bytes()[..16]
+            .try_into()
+            .expect("a hash has 32 bytes"),
+    )
 }
 
 #[cfg(test)]
@@ -89,7 +96,10 @@ mod tests {
             value: Some(scored.encode()),
             headers: Vec::new(),
         };
-        Received { position: Position::new(1, 2), record }
+        Received {
+            position: Position::new(1, 2),
+            record,
+        }
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl Groups {
             }
         }
         let names = Names::default();
-        Groups { fields: distinct.into(), names: Arc::new(RwLock::new(names)) }
+        Groups {
+            fields: distinct.into(),
+            names: Arc::new(RwLock::new(names)),
+        }
     }
 
     /// The place of a field among the fields.
@@ -57,16 +60,34 @@ impl Groups {
         if self.fields.is_empty() {
             return 0;
         }
-        let values: Box<[_]> = self.fields.iter().map(|path| name(field(document, path))).collect();
-        if let Some(code) = self.names.read().expect("no panic under the lock").codes.get(&values) {
+        let values: Box<[_]> = self
+            .fields
+            .iter()
+            .map(|path| name(field(document, path)))
+            .collect();
+        if let Some(code) = self
+            .names
+            .read()
+            .expect("no panic under the lock")
+            .codes
+            .get(&values)
+        {
             return *code;
         }
-        self.names.write().expect("no panic under the lock").intern(values)
+        self.names
+            .write()
+            .expect("no panic under the lock")
+            .intern(values)
     }
 
     /// The name of a group, or `None` for [`NO_GROUP`].
     pub fn name(&self, group: u64) -> Option<String> {
-        self.names.read().expect("no panic under the lock").by_hash.get(&group).cloned()
+        self.names
+            .read()
+            .expect("no panic under the lock")
+            .by_hash
+            .get(&group)
+            .cloned()
     }
 
     /// A function from codes to the groups of one field, for one operator.
@@ -92,10 +113,14 @@ impl Names {
             return *code;
         }
         let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
-        let hashes = values.iter().map(|value| value.as_deref().map_or(NO_GROUP, group_of));
+        let hashes = values
+            .iter()
+            .map(|value| value.as_deref().map_or(NO_GROUP, group_of));
         self.hashes.push(hashes.collect());
         for value in values.iter().flatten() {
-            self.by_hash.entry(group_of(value)).or_insert_with(|| value.clone());
+            self.by_hash
+                .entry(group_of(value))
+                .or_insert_with(|| value.clone());
         }
         self.codes.insert(values, code);
         code
@@ -105,7 +130,11 @@ impl Names {
 /// The group of a name: the first 8 bytes of its BLAKE3.
 fn group_of(name: &str) -> u64 {
     let hash = blake3::hash(name.as_bytes());
-    u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+    u64::from_be_bytes(
+        hash.as_bytes()[..8]
+            .try_into()
+            .expect("a hash has 32 bytes"),
+    )
 }
 
 /// A field's value as a name: text as it is, other values as their JSON; null is no value.

@@ -54,5 +54,12 @@ where
     let curated = select_by(live, parts.stages, parts.groups, parts.first);
     let epochs = curated.concat(marks.map(Outcome::Mark));
     let to_first = Exchange::new(|_: &Outcome| 0);
-    offload(epochs, to_first, "Publish", Batches::epoch(), parts.publisher).connect_loop(handle);
+    offload(
+        epochs,
+        to_first,
+        "Publish",
+        Batches::epoch(),
+        parts.publisher,
+    )
+    .connect_loop(handle);
 }

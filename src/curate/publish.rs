@@ -9,7 +9,7 @@ use operators::Change;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::statistics::{Statistics, StageSummary};
+use super::statistics::{StageSummary, Statistics};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Fetcher, LogError, Offsets, Position, Record, Writer, partition_of};
@@ -83,14 +83,24 @@ impl Publisher {
         rules: String,
         counters: Arc<Counters>,
     ) -> Self {
-        Publisher { outputs, scored, published, statistics, rules, curated: 0, counters }
+        Publisher {
+            outputs,
+            scored,
+            published,
+            statistics,
+            rules,
+            curated: 0,
+            counters,
+        }
     }
 
     /// Publishes a complete epoch; returns once it is durable.
     pub fn publish(&mut self, epoch: Job<Outcome>) -> Result<Vec<()>, EngineError> {
         let number = epoch.epoch;
         // An epoch without a mark was cut short by the end of its reader: it is not committed.
-        let (changes, Some(offsets)) = self.sort(epoch.records) else { return Ok(Vec::new()) };
+        let (changes, Some(offsets)) = self.sort(epoch.records) else {
+            return Ok(Vec::new());
+        };
         let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
             Published::Replayed(replay) if replay == number => {
                 self.count(number, changes.admitted.len(), 0);
@@ -134,13 +144,23 @@ impl Publisher {
         let before = removed.len();
         removed.retain(|change| !again.contains(&change.id));
         let replaced = before - removed.len();
-        (Changes { admitted: positions(added), withdrawn: positions(removed), replaced }, offsets)
+        (
+            Changes {
+                admitted: positions(added),
+                withdrawn: positions(removed),
+                replaced,
+            },
+            offsets,
+        )
     }
 
     fn count(&mut self, epoch: u64, admitted: usize, withdrawn: usize) {
         self.curated = self.curated + admitted as u64 - withdrawn as u64;
         Counters::set(&self.counters.curated, self.curated);
-        Counters::set(&self.counters.live, self.statistics.live().unwrap_or(self.curated));
+        Counters::set(
+            &self.counters.live,
+            self.statistics.live().unwrap_or(self.curated),
+        );
         Counters::set(&self.counters.epoch, epoch);
     }
 
@@ -152,9 +172,15 @@ impl Publisher {
         admitted: usize,
     ) -> Result<(), EngineError> {
         self.append_curated(epoch, changes)?;
-        let totals = [self.curated, admitted as u64, changes.withdrawn.len() as u64];
+        let totals = [
+            self.curated,
+            admitted as u64,
+            changes.withdrawn.len() as u64,
+        ];
         for record in self.statistics.records(epoch, offsets, totals) {
-            self.outputs.writer.append(&self.outputs.statistics, 0, record)?;
+            self.outputs
+                .writer
+                .append(&self.outputs.statistics, 0, record)?;
         }
         let progress = Progress::new(epoch, offsets.clone(), self.rules.clone());
         self.outputs.writer.commit(&progress.encode())?;
@@ -164,10 +190,19 @@ impl Publisher {
 
     /// Reads the documents back and appends upserts and tombstones, in the order of their places.
     fn append_curated(&mut self, epoch: u64, changes: &Changes) -> Result<(), EngineError> {
-        let mut places: Vec<Position> =
-            changes.admitted.iter().chain(&changes.withdrawn).copied().collect();
+        let mut places: Vec<Position> = changes
+            .admitted
+            .iter()
+            .chain(&changes.withdrawn)
+            .copied()
+            .collect();
         places.sort_unstable();
-        let Outputs { writer, curated, partitions, .. } = &mut self.outputs;
+        let Outputs {
+            writer,
+            curated,
+            partitions,
+            ..
+        } = &mut self.outputs;
         let mut failed = Ok(());
         self.scored.fetch(&places, &mut |position, record| {
             if failed.is_ok() {
@@ -199,21 +234,38 @@ fn curated_record(scored: Record, leaves: bool, epoch: u64) -> Result<Record, En
         _ => None,
     };
     let headers = vec![("riffle-epoch".to_owned(), epoch.to_string().into_bytes())];
-    Ok(Record { key: scored.key, value, headers })
+    Ok(Record {
+        key: scored.key,
+        value,
+        headers,
+    })
 }
 
 fn positions(changes: Vec<Change<Facts>>) -> Vec<Position> {
-    let mut positions: Vec<_> = changes.iter().map(|change| change.record.position).collect();
+    let mut positions: Vec<_> = changes
+        .iter()
+        .map(|change| change.record.position)
+        .collect();
     positions.sort_unstable();
     positions
 }
 
 /// What must be published to get from the documents kept before to those kept now, both ascending.
 fn difference(before: &[Position], now: Vec<Position>) -> Changes {
-    let withdrawn =
-        before.iter().filter(|place| now.binary_search(place).is_err()).copied().collect();
-    let admitted = now.into_iter().filter(|place| before.binary_search(place).is_err()).collect();
-    Changes { admitted, withdrawn, replaced: 0 }
+    let withdrawn = before
+        .iter()
+        .filter(|place| now.binary_search(place).is_err())
+        .copied()
+        .collect();
+    let admitted = now
+        .into_iter()
+        .filter(|place| before.binary_search(place).is_err())
+        .collect();
+    Changes {
+        admitted,
+        withdrawn,
+        replaced: 0,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rules of a run, as progress records keep them.
 
-use super::stages::groups_of;
 use super::groups::Groups;
+use super::stages::groups_of;
 use crate::config::Stage;
 
 /// The stages as text that reads back as the same stages: what a later start compares with.

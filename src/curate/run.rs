@@ -61,7 +61,10 @@ pub struct Curate {
 /// goes on from there.
 pub fn curate(curate: Curate) -> Result<(), EngineError> {
     let scored_store = Arc::clone(&curate.scored_store);
-    let layout = Layout { partitions: curate.partitions, compacted: false };
+    let layout = Layout {
+        partitions: curate.partitions,
+        compacted: false,
+    };
     let partitions = scored_store.create(&curate.scored, layout)?;
     let outputs = open_outputs(&curate, partitions)?;
     let progress = last_progress(&outputs, &curate.scored, partitions)?;
@@ -101,7 +104,14 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(curate.workers, reader, &curate.stages, &groups, publisher, threads)
+    run(
+        curate.workers,
+        reader,
+        &curate.stages,
+        &groups,
+        publisher,
+        threads,
+    )
 }
 
 /// Runs the dataflow on `workers` threads; the first reads and publishes.
@@ -121,7 +131,17 @@ fn run(
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
         let (read, publisher) = mine.flatten().unzip();
         let (stages, groups, threads) = (&stages, &groups, &crew);
-        dataflow(scope, Parts { first, read, stages, groups, publisher, threads });
+        dataflow(
+            scope,
+            Parts {
+                first,
+                read,
+                stages,
+                groups,
+                publisher,
+                threads,
+            },
+        );
     })
 }
 
@@ -132,12 +152,14 @@ fn read(
 ) -> impl FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send {
     move |sending| {
         let log = reader.log.clone();
-        reader.run(&sending, |received: Received| match upsert(&received, &groups) {
-            Ok(upsert) => Some(upsert),
-            Err(error) => {
-                let position = received.position;
-                tracing::warn!(log, %position, %error, "a record is passed over");
-                None
+        reader.run(&sending, |received: Received| {
+            match upsert(&received, &groups) {
+                Ok(upsert) => Some(upsert),
+                Err(error) => {
+                    let position = received.position;
+                    tracing::warn!(log, %position, %error, "a record is passed over");
+                    None
+                }
             }
         })
     }
@@ -145,9 +167,18 @@ fn read(
 
 fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, EngineError> {
     let store = &curate.curated_store;
-    let layout = Layout { partitions: scored_partitions, compacted: true };
+    let layout = Layout {
+        partitions: scored_partitions,
+        compacted: true,
+    };
     let partitions = store.create(&curate.curated, layout)?;
-    store.create(&curate.statistics, Layout { partitions: 1, compacted: true })?;
+    store.create(
+        &curate.statistics,
+        Layout {
+            partitions: 1,
+            compacted: true,
+        },
+    )?;
     Ok(Outputs {
         writer: store.writer(WRITER, &[&curate.curated, &curate.statistics])?,
         curated: curate.curated.clone(),
@@ -161,9 +192,13 @@ fn last_progress(
     scored: &str,
     partitions: u16,
 ) -> Result<Option<Progress>, EngineError> {
-    let Some(bytes) = outputs.writer.position() else { return Ok(None) };
-    let progress = Progress::decode(bytes)
-        .map_err(|source| EngineError::Progress { writer: WRITER.to_owned(), source })?;
+    let Some(bytes) = outputs.writer.position() else {
+        return Ok(None);
+    };
+    let progress = Progress::decode(bytes).map_err(|source| EngineError::Progress {
+        writer: WRITER.to_owned(),
+        source,
+    })?;
     progress.check_partitions(scored, partitions)?;
     Ok(Some(progress))
 }
@@ -171,8 +206,8 @@ fn last_progress(
 /// What the rules of the last commit keep of the input that it had read: a replay under those
 /// rules, whose output is collected.
 fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
-    let (stages, groups) = rules::from_text(&progress.rules)
-        .map_err(|source| EngineError::Progress {
+    let (stages, groups) =
+        rules::from_text(&progress.rules).map_err(|source| EngineError::Progress {
             writer: WRITER.to_owned(),
             source: source.into(),
         })?;
@@ -184,7 +219,11 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
         from: progress.offsets.clone(),
         replay: true,
         first: 0,
-        limits: EpochLimits { duration: curate.epoch, bytes_first: 1, bytes_max: 1 },
+        limits: EpochLimits {
+            duration: curate.epoch,
+            bytes_first: 1,
+            bytes_max: 1,
+        },
         until: Box::new(|| Ok(Some(Offsets::default()))),
         stop: Arc::clone(&curate.stop),
         threads: threads.clone(),
@@ -200,7 +239,10 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
     let pool = Pool::start("collect", [collect], &threads);
     run(curate.workers, reader, &stages, &groups, pool, threads)?;
     let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
-    Ok(Published::UnderOtherRules(progress.epoch + 1, kept.into_iter().collect()))
+    Ok(Published::UnderOtherRules(
+        progress.epoch + 1,
+        kept.into_iter().collect(),
+    ))
 }
 
 fn collect(outcomes: &[Outcome], kept: &mut BTreeSet<Position>) {

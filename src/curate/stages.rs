@@ -45,7 +45,10 @@ pub fn select_by<'s>(
             |_, _| (),
         );
         told.push(selected.summaries.map(move |summary| {
-            Outcome::Summary(StageSummary { stage: index, summary })
+            Outcome::Summary(StageSummary {
+                stage: index,
+                summary,
+            })
         }));
         kept = selected.kept;
     }
@@ -57,16 +60,30 @@ fn keep_all<'s>(
     live: StreamVec<'s, u64, Change<Facts>>,
     first: u64,
 ) -> StreamVec<'s, u64, Change<Facts>> {
-    let all = Quota { band: Band::Low, rate: Rate::ALL };
-    let view = |_: &Facts, _| View { group: NO_GROUP, key: 0, mass: 1 };
+    let all = Quota {
+        band: Band::Low,
+        rate: Rate::ALL,
+    };
+    let view = |_: &Facts, _| View {
+        group: NO_GROUP,
+        key: 0,
+        mass: 1,
+    };
     select(live, operators::Stage::new(all, first), view, |_, _| ()).kept
 }
 
 fn quota(stage: &Stage) -> Quota {
     let band = match stage {
-        Stage::Perplexity { keep: Keep::Medium, .. } => Band::Medium,
-        Stage::Perplexity { keep: Keep::High, .. } => Band::High,
-        Stage::Perplexity { keep: Keep::Low, .. } | Stage::Random { .. } => Band::Low,
+        Stage::Perplexity {
+            keep: Keep::Medium, ..
+        } => Band::Medium,
+        Stage::Perplexity {
+            keep: Keep::High, ..
+        } => Band::High,
+        Stage::Perplexity {
+            keep: Keep::Low, ..
+        }
+        | Stage::Random { .. } => Band::Low,
     };
     let rate = Rate::from_ppm(stage.rate().ppm()).expect("a rate is at most a million");
     Quota { band, rate }
@@ -96,7 +113,9 @@ fn group(stage: &Stage, groups: &Groups) -> Box<dyn Fn(GroupCode) -> u64> {
     match stage.group_by() {
         None => Box::new(|_| NO_GROUP),
         Some(field) => {
-            let index = groups.index(field.as_str()).expect("the groups are of these stages");
+            let index = groups
+                .index(field.as_str())
+                .expect("the groups are of these stages");
             Box::new(groups.of_field(index))
         }
     }
@@ -119,7 +138,11 @@ mod tests {
     #[test]
     fn keys_order_as_draws_do() {
         let draws = [0, 1, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX];
-        assert!(draws.windows(2).all(|pair| key_of(pair[0]) < key_of(pair[1])));
+        assert!(
+            draws
+                .windows(2)
+                .all(|pair| key_of(pair[0]) < key_of(pair[1]))
+        );
         assert_eq!((draw_of(key_of(0)), draw_of(key_of(1 << 63))), (0.0, 0.5));
     }
 }

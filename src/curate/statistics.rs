@@ -70,7 +70,13 @@ impl Statistics {
     /// No statistics yet, of these stages.
     pub fn new(stages: Vec<Stage>, groups: Groups) -> Self {
         let (summaries, changed) = (BTreeMap::new(), BTreeSet::new());
-        Statistics { stages, groups, summaries, changed, live: 0 }
+        Statistics {
+            stages,
+            groups,
+            summaries,
+            changed,
+            live: 0,
+        }
     }
 
     /// Live documents, or `None` where no stage counts them.
@@ -104,8 +110,18 @@ impl Statistics {
     ) -> impl Iterator<Item = Record> {
         let [curated, admitted, withdrawn] = totals;
         let live = self.live().unwrap_or(curated);
-        let corpus = Corpus { epoch, scored_offsets, live, curated, admitted, withdrawn };
-        let groups = self.changed.iter().map(move |place| self.of_group(epoch, *place));
+        let corpus = Corpus {
+            epoch,
+            scored_offsets,
+            live,
+            curated,
+            admitted,
+            withdrawn,
+        };
+        let groups = self
+            .changed
+            .iter()
+            .map(move |place| self.of_group(epoch, *place));
         std::iter::once(record("corpus".to_owned(), Some(&corpus))).chain(groups)
     }
 
@@ -141,14 +157,23 @@ fn cut(rule: &Stage, place: Place) -> Cut {
     match rule {
         Stage::Perplexity { .. } => {
             let mean_nll_nats = place.key as f64 * NANO;
-            Cut::Perplexity { mean_nll_nats, perplexity: mean_nll_nats.exp() }
+            Cut::Perplexity {
+                mean_nll_nats,
+                perplexity: mean_nll_nats.exp(),
+            }
         }
-        Stage::Random { .. } => Cut::Draw { draw: super::stages::draw_of(place.key) },
+        Stage::Random { .. } => Cut::Draw {
+            draw: super::stages::draw_of(place.key),
+        },
     }
 }
 
 fn record(key: String, value: Option<&impl Serialize>) -> Record {
     let value = value
         .map(|value| serde_json::to_vec(value).expect("numbers and text can be written as JSON"));
-    Record { key: Some(key.into_bytes()), value, headers: Vec::new() }
+    Record {
+        key: Some(key.into_bytes()),
+        value,
+        headers: Vec::new(),
+    }
 }

@@ -31,7 +31,11 @@ pub struct Batches<D> {
 impl<D> Batches<D> {
     /// One batch an epoch, with all its records.
     pub fn epoch() -> Self {
-        Batches { cost: |_| 0, cost_max: usize::MAX, whole_epochs: true }
+        Batches {
+            cost: |_| 0,
+            cost_max: usize::MAX,
+            whole_epochs: true,
+        }
     }
 }
 
@@ -89,7 +93,10 @@ impl<D: Send + 'static, R: Send + 'static> Pool<D, R> {
                 Ok(())
             });
         }
-        Pool { orders, threads: threads.clone() }
+        Pool {
+            orders,
+            threads: threads.clone(),
+        }
     }
 }
 
@@ -106,13 +113,16 @@ struct State<D, R> {
 
 impl<D, R> State<D, R> {
     fn add(&mut self, epoch: u64, capability: impl FnOnce() -> Capability<u64>, record: D) {
-        let (held, records, cost) =
-            self.open.entry(epoch).or_insert_with(|| (capability(), Vec::new(), 0));
+        let (held, records, cost) = self
+            .open
+            .entry(epoch)
+            .or_insert_with(|| (capability(), Vec::new(), 0));
         *cost = cost.saturating_add((self.batches.cost)(&record));
         records.push(record);
         if *cost >= self.batches.cost_max {
             *cost = 0;
-            self.ready.push_back((held.clone(), std::mem::take(records)));
+            self.ready
+                .push_back((held.clone(), std::mem::take(records)));
         }
     }
 
@@ -133,12 +143,24 @@ impl<D, R> State<D, R> {
     /// Hands ready batches to the pool, as many as it takes.
     fn hand_over(&mut self, pool: Option<&Pool<D, R>>, waker: &SyncActivator) {
         let Some(pool) = pool else {
-            return assert!(self.ready.is_empty(), "records are routed to the worker with the pool");
+            return assert!(
+                self.ready.is_empty(),
+                "records are routed to the worker with the pool"
+            );
         };
         while let Some((capability, records)) = self.ready.pop_front() {
-            let reply =
-                Reply { batch: self.next, sender: self.reply.clone(), waker: waker.clone() };
-            let order = Order { job: Job { epoch: *capability.time(), records }, reply };
+            let reply = Reply {
+                batch: self.next,
+                sender: self.reply.clone(),
+                waker: waker.clone(),
+            };
+            let order = Order {
+                job: Job {
+                    epoch: *capability.time(),
+                    records,
+                },
+                reply,
+            };
             match pool.orders.try_send(order) {
                 Ok(()) => {
                     self.away.insert(self.next, capability);
@@ -201,7 +223,9 @@ where
                 state.close(|epoch| !frontier.less_equal(&epoch));
                 while let Ok((batch, results)) = state.replies.try_recv() {
                     let capability = state.away.remove(&batch).expect("one answer a batch");
-                    output.session(&capability).give_iterator(results.into_iter());
+                    output
+                        .session(&capability)
+                        .give_iterator(results.into_iter());
                 }
                 state.hand_over(pool.as_ref(), &waker);
             }

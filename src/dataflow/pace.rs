@@ -70,7 +70,8 @@ impl Pace {
 
     /// The open epoch has ended, with this number.
     pub fn end(&mut self, epoch: u64) {
-        self.in_flight.push_back((epoch, Instant::now(), self.bytes));
+        self.in_flight
+            .push_back((epoch, Instant::now(), self.bytes));
         (self.opened, self.bytes) = (None, 0);
     }
 
@@ -118,7 +119,11 @@ mod tests {
     fn a_slow_sink_makes_epochs_smaller_and_a_fast_one_larger() {
         let mut pace = Pace::new(limits());
         pace.follow(Duration::from_millis(300), 1000);
-        assert!((250..500).contains(&pace.bytes_limit), "{}", pace.bytes_limit);
+        assert!(
+            (250..500).contains(&pace.bytes_limit),
+            "{}",
+            pace.bytes_limit
+        );
         let slow = pace.bytes_limit;
         pace.follow(Duration::from_millis(1), slow);
         assert_eq!(pace.bytes_limit, 4 * slow);

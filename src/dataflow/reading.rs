@@ -69,7 +69,10 @@ impl EpochReader {
         let mut pending = VecDeque::new();
         let mut pace = Pace::new(self.limits);
         loop {
-            sending.durable.try_iter().for_each(|before| pace.durable(before));
+            sending
+                .durable
+                .try_iter()
+                .for_each(|before| pace.durable(before));
             if self.is_over() {
                 break;
             }
@@ -111,17 +114,20 @@ impl EpochReader {
         decode: &mut impl FnMut(Received) -> Option<D>,
     ) -> Result<(), EngineError> {
         if !self.store.ends(&self.log)?.reaches(&self.from) {
-            return Err(EngineError::LogShrank { log: self.log.clone() });
+            return Err(EngineError::LogShrank {
+                log: self.log.clone(),
+            });
         }
-        let mut reader = self.store.reader(&self.log, &Offsets::start(self.from.0.len() as u16))?;
+        let mut reader = self
+            .store
+            .reader(&self.log, &Offsets::start(self.from.0.len() as u16))?;
         while !reader.offsets().reaches(&self.from) {
             if self.is_over() {
                 return Ok(());
             }
             let mut received = reader.poll(TICK)?;
-            received.retain(|r| {
-                r.position.offset() < self.from.0[usize::from(r.position.partition())]
-            });
+            received
+                .retain(|r| r.position.offset() < self.from.0[usize::from(r.position.partition())]);
             let records: Vec<D> = received.into_iter().filter_map(&mut *decode).collect();
             if !records.is_empty() && !sending.send(Epoch::Records(records)) {
                 return Ok(());

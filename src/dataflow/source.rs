@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::SyncActivator;
 
@@ -93,7 +93,10 @@ where
             durable.for_each(|_stamp, _nothing| {});
             let (mut records, mut marks) = (records.activate(), marks.activate());
             // The feedback adds one to what the sink has finished.
-            let frontier = frontiers[0].frontier().first().map(|epoch| epoch.saturating_sub(1));
+            let frontier = frontiers[0]
+                .frontier()
+                .first()
+                .map(|epoch| epoch.saturating_sub(1));
             if let Some(source) = &mut held {
                 source.note_durable(frontier);
                 source.pass_on(&mut records, &mut marks);
@@ -122,8 +125,15 @@ struct Receiving<D> {
 
 impl<D: Clone + 'static> Held<D> {
     fn new(receiving: Receiving<D>, mut capabilities: Vec<Capability<u64>>, first: u64) -> Self {
-        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
-        Held { receiving, capabilities, told: first, ended: false }
+        capabilities
+            .iter_mut()
+            .for_each(|capability| capability.downgrade(&first));
+        Held {
+            receiving,
+            capabilities,
+            told: first,
+            ended: false,
+        }
     }
 
     fn open(&self) -> u64 {
@@ -132,7 +142,9 @@ impl<D: Clone + 'static> Held<D> {
 
     fn end_epoch(&mut self) {
         let next = self.open() + 1;
-        self.capabilities.iter_mut().for_each(|capability| capability.downgrade(&next));
+        self.capabilities
+            .iter_mut()
+            .for_each(|capability| capability.downgrade(&next));
     }
 
     /// Tells the reading thread when more epochs have become durable.
@@ -148,7 +160,9 @@ impl<D: Clone + 'static> Held<D> {
         while !self.ended {
             match self.receiving.events.try_recv() {
                 Ok(Epoch::Records(mut batch)) => {
-                    records.session(&self.capabilities[0]).give_container(&mut batch);
+                    records
+                        .session(&self.capabilities[0])
+                        .give_container(&mut batch);
                 }
                 Ok(Epoch::End(offsets)) => {
                     marks.session(&self.capabilities[1]).give(Mark { offsets });
@@ -179,7 +193,14 @@ where
 {
     let (events, receiver) = bounded(QUEUE);
     let (durable, durable_receiver) = unbounded();
-    let sending = Sending { events, waker, durable: durable_receiver };
+    let sending = Sending {
+        events,
+        waker,
+        durable: durable_receiver,
+    };
     threads.spawn("reader".to_owned(), move || read(sending));
-    Receiving { events: receiver, durable }
+    Receiving {
+        events: receiver,
+        durable,
+    }
 }

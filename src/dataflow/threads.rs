@@ -70,8 +70,11 @@ impl Threads {
         build: impl Fn(usize, Scope<'_, u64>) + Send + Sync + 'static,
     ) -> Result<(), EngineError> {
         let threads = self.clone();
-        let config =
-            if workers > 1 { timely::Config::process(workers) } else { timely::Config::thread() };
+        let config = if workers > 1 {
+            timely::Config::process(workers)
+        } else {
+            timely::Config::thread()
+        };
         let guards = timely::execute(config, move |worker| {
             let index = worker.index();
             worker.dataflow(|scope| build(index, scope));

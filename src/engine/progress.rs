@@ -38,9 +38,15 @@ fn report(counters: &Counters, scores: bool, done: &AtomicBool) {
         if last.elapsed() < every {
             continue;
         }
-        let now = [Counters::get(&counters.tokens), Counters::get(&counters.scored)];
+        let now = [
+            Counters::get(&counters.tokens),
+            Counters::get(&counters.scored),
+        ];
         let seconds = last.elapsed().as_secs_f64();
-        let rates = [(now[0] - tokens) as f64 / seconds, (now[1] - documents) as f64 / seconds];
+        let rates = [
+            (now[0] - tokens) as f64 / seconds,
+            (now[1] - documents) as f64 / seconds,
+        ];
         let line = line(counters, scores.then_some(rates));
         match &bar {
             Some(bar) => bar.set_message(line),

@@ -51,11 +51,24 @@ pub fn run(
     let both = options.halves == Halves::Both;
     let score = match options.halves {
         Halves::Curate => None,
-        _ => Some(score_of(config, &stores, options.until_end, stop, &counters)?),
+        _ => Some(score_of(
+            config,
+            &stores,
+            options.until_end,
+            stop,
+            &counters,
+        )?),
     };
     let curate = match options.halves {
         Halves::Score => None,
-        _ => Some(curate_of(config, &stores, options.until_end, &scored, stop, &counters)?),
+        _ => Some(curate_of(
+            config,
+            &stores,
+            options.until_end,
+            &scored,
+            stop,
+            &counters,
+        )?),
     };
     report_while(&counters, both || score.is_some(), || {
         thread::scope(|scope| {
@@ -88,7 +101,10 @@ fn score_of(
     let documents = config.documents.topic.clone();
     if config.documents.log == LogKind::Local {
         // Nothing fed yet is nothing wrong: the engine waits for documents.
-        let layout = Layout { partitions: config.topics.partitions, compacted: false };
+        let layout = Layout {
+            partitions: config.topics.partitions,
+            compacted: false,
+        };
         documents_store.create(&documents, layout)?;
     }
     let threads = match config.score.threads {
@@ -96,7 +112,7 @@ fn score_of(
         threads => threads.into(),
     };
     Ok(Score {
-        until: until(until_end, &documents_store, &documents, Arc::default()),
+        until: until(until_end, &documents_store, &documents, Arc::new(AtomicBool::new(true))),
         documents_store,
         documents,
         scored_store: stores.of(config.scored.log)?,
@@ -137,7 +153,10 @@ fn scorer_of(config: &Config, threads: usize) -> Result<Scorer, EngineError> {
 /// # Errors
 /// [`EngineError::Model`], which says what to do.
 pub fn load_model(path: &Path, threads: usize) -> Result<kernels::Loaded, EngineError> {
-    let options = kernels::LoadOptions { threads, ..kernels::LoadOptions::default() };
+    let options = kernels::LoadOptions {
+        threads,
+        ..kernels::LoadOptions::default()
+    };
     Ok(kernels::load(path, &options)?)
 }
 

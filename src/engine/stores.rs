@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, LogKind};
-use crate::log::kafka::{KafkaOptions, KafkaStore};
+use crate::log::kafka::{KafkaStore, TopicOptions};
 use crate::log::local::{LocalOptions, LocalStore};
 use crate::log::{Result, Store};
 
@@ -17,7 +17,11 @@ pub struct Stores<'a> {
 impl<'a> Stores<'a> {
     /// None opened yet.
     pub fn new(config: &'a Config) -> Self {
-        Stores { config, local: OnceLock::new(), kafka: OnceLock::new() }
+        Stores {
+            config,
+            local: OnceLock::new(),
+            kafka: OnceLock::new(),
+        }
     }
 
     /// The store of logs of this kind.
@@ -36,14 +40,6 @@ impl<'a> Stores<'a> {
     pub fn scored_for_curate(&self) -> Result<Arc<dyn Store>> {
         let scored = &self.config.scored;
         match scored.log {
-            LogKind::Kafka if scored.mirror_bytes_max > 0 => {
-                let dir = self.config.local.dir.join("mirror");
-                Ok(Arc::new(crate::log::mirror::MirrorStore::new(
-                    self.kafka()?,
-                    &dir,
-                    scored.mirror_bytes_max,
-                )?))
-            }
             kind => self.of(kind),
         }
     }
@@ -60,8 +56,13 @@ impl<'a> Stores<'a> {
     fn kafka(&self) -> Result<Arc<KafkaStore>> {
         if self.kafka.get().is_none() {
             let replication_factor = self.config.topics.replication_factor;
-            let options = KafkaOptions { replication_factor, ..KafkaOptions::default() };
-            let store = KafkaStore::new(self.config.kafka.iter(), options)?;
+            let options = TopicOptions {
+                replication_factor,
+                ..TopicOptions::default()
+            };
+            let properties = self.config.kafka.iter();
+            let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let store = KafkaStore::new(properties.collect(), options)?;
             // Another thread may have been first; then its store serves.
             let _ = self.kafka.set(Arc::new(store));
         }

@@ -37,7 +37,10 @@ impl<'a> Measures<'a> {
     /// The curated document: `document`, a JSON object with at least one member, with this added
     /// as its last member. The other members keep their bytes.
     pub fn add_to(&self, document: &[u8]) -> Vec<u8> {
-        let object = document.trim_ascii_end().strip_suffix(b"}").unwrap_or(document);
+        let object = document
+            .trim_ascii_end()
+            .strip_suffix(b"}")
+            .unwrap_or(document);
         let mut curated = Vec::with_capacity(object.len() + 96);
         curated.extend_from_slice(object.trim_ascii_end());
         curated.extend_from_slice(b",\"riffle\":");
@@ -53,8 +56,13 @@ mod tests {
 
     #[test]
     fn the_document_keeps_its_bytes_and_gains_the_measures() {
-        let measures =
-            Measures { perplexity: 2.5, tokens: Some(3), quality: None, skill: None, epoch: 4 };
+        let measures = Measures {
+            perplexity: 2.5,
+            tokens: Some(3),
+            quality: None,
+            skill: None,
+            epoch: 4,
+        };
         let curated = measures.add_to(b"{\"id\": \"a\", \"text\": \"}\" } \n");
         assert_eq!(
             String::from_utf8(curated).unwrap(),

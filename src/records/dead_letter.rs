@@ -8,7 +8,10 @@ const FED_FROM: &str = "riffle-source";
 /// The dead letter of `record`, which stood at `position` of `topic`: the same key and value, and
 /// headers `reason`, `topic`, `partition`, `offset` and, where a feed said so, `source`.
 pub fn dead_letter(record: Record, reason: &str, topic: &str, position: Position) -> Record {
-    let source = record.headers.into_iter().find(|(name, _)| name == FED_FROM);
+    let source = record
+        .headers
+        .into_iter()
+        .find(|(name, _)| name == FED_FROM);
     let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let mut headers = vec![
         header("reason", reason),

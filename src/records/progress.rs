@@ -37,7 +37,12 @@ pub enum ProgressError {
 impl Progress {
     /// The place after `epoch`, with the input read up to `offsets` under `rules`.
     pub fn new(epoch: u64, offsets: Offsets, rules: String) -> Self {
-        Progress { version: VERSION, epoch, offsets, rules }
+        Progress {
+            version: VERSION,
+            epoch,
+            offsets,
+            rules,
+        }
     }
 
     /// Checks that the input log has as many partitions as when it was last read.
@@ -48,7 +53,11 @@ impl Progress {
         let (now, then) = (usize::from(now), self.offsets.0.len());
         match now == then {
             true => Ok(()),
-            false => Err(EngineError::Repartitioned { log: log.to_owned(), now, then }),
+            false => Err(EngineError::Repartitioned {
+                log: log.to_owned(),
+                now,
+                then,
+            }),
         }
     }
 
@@ -64,7 +73,9 @@ impl Progress {
     pub fn decode(bytes: &[u8]) -> Result<Self, ProgressError> {
         let progress: Progress = serde_json::from_slice(bytes)?;
         if progress.version != VERSION {
-            return Err(ProgressError::Version { version: progress.version });
+            return Err(ProgressError::Version {
+                version: progress.version,
+            });
         }
         Ok(progress)
     }
@@ -78,7 +89,9 @@ mod tests {
     fn encode_then_decode_gives_the_record_and_other_versions_are_refused() {
         let progress = Progress::new(7, Offsets(vec![1, 2]), "[]".to_owned());
         assert_eq!(Progress::decode(&progress.encode()).unwrap(), progress);
-        let other = String::from_utf8(progress.encode()).unwrap().replacen("1", "9", 1);
+        let other = String::from_utf8(progress.encode())
+            .unwrap()
+            .replacen("1", "9", 1);
         assert!(matches!(
             Progress::decode(other.as_bytes()),
             Err(ProgressError::Version { version: 9 })

@@ -37,7 +37,9 @@ impl Commit {
     /// Commits a complete epoch; returns once it is durable.
     pub fn commit(&mut self, epoch: Job<Outcome>) -> Result<Vec<()>, EngineError> {
         // An epoch without a mark was cut short by the end of its reader: it is not committed.
-        let (documents, Some(offsets)) = sort(epoch.records) else { return Ok(Vec::new()) };
+        let (documents, Some(offsets)) = sort(epoch.records) else {
+            return Ok(Vec::new());
+        };
         while let Err(error) = self.append(epoch.epoch, &documents, &offsets) {
             match error {
                 EngineError::Log(error) if !error.is_fatal() => {
@@ -62,7 +64,8 @@ impl Commit {
         for Prepared { position, step } in documents {
             match step {
                 Step::Append(record, _) => {
-                    self.writer.append(&self.scored, position.partition(), record.clone())?;
+                    self.writer
+                        .append(&self.scored, position.partition(), record.clone())?;
                 }
                 Step::DeadLetter(record) => {
                     self.writer.append(&self.dead_letters, 0, record.clone())?;

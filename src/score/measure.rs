@@ -50,7 +50,14 @@ impl Measure {
             document: &tokenized.document,
         };
         let (key, value) = (Some(tokenized.key.clone()), Some(scored.encode()));
-        Step::Append(Record { key, value, headers: Vec::new() }, tokens)
+        Step::Append(
+            Record {
+                key,
+                value,
+                headers: Vec::new(),
+            },
+            tokens,
+        )
     }
 }
 

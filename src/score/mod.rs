@@ -52,15 +52,38 @@ where
     let (handle, durable) = scope.feedback(1);
     let (documents, marks) =
         log_source(scope, parts.first, durable, Some(parts.read), parts.threads);
-    let by_bytes = Batches { cost: bytes, cost_max: PREPARE_BYTES, whole_epochs: false };
-    let mut scored = offload(documents, Pipeline, "Prepare", by_bytes, Some(parts.prepare));
+    let by_bytes = Batches {
+        cost: bytes,
+        cost_max: PREPARE_BYTES,
+        whole_epochs: false,
+    };
+    let mut scored = offload(
+        documents,
+        Pipeline,
+        "Prepare",
+        by_bytes,
+        Some(parts.prepare),
+    );
     if let Some(model) = parts.measure {
         let cost_max = parts.batch_tokens_max;
-        let by_tokens = Batches { cost: Prepared::tokens, cost_max, whole_epochs: false };
+        let by_tokens = Batches {
+            cost: Prepared::tokens,
+            cost_max,
+            whole_epochs: false,
+        };
         scored = offload(scored, Pipeline, "Measure", by_tokens, Some(model));
     }
-    let epochs = scored.map(Outcome::Document).concat(marks.map(Outcome::Mark));
-    offload(epochs, Pipeline, "Commit", Batches::epoch(), Some(parts.commit)).connect_loop(handle);
+    let epochs = scored
+        .map(Outcome::Document)
+        .concat(marks.map(Outcome::Mark));
+    offload(
+        epochs,
+        Pipeline,
+        "Commit",
+        Batches::epoch(),
+        Some(parts.commit),
+    )
+    .connect_loop(handle);
 }
 
 fn bytes(received: &Received) -> usize {

@@ -100,7 +100,11 @@ impl Prepared {
 impl Prepare {
     /// Each record prepared, in the same order.
     pub fn prepare(&self, job: Job<Received>) -> Result<Vec<Prepared>, EngineError> {
-        Ok(job.records.into_iter().map(|received| self.one(received)).collect())
+        Ok(job
+            .records
+            .into_iter()
+            .map(|received| self.one(received))
+            .collect())
     }
 
     fn one(&self, Received { position, record }: Received) -> Prepared {
@@ -113,16 +117,29 @@ impl Prepare {
 
     fn step(&self, record: &Record) -> Result<Step, Unusable> {
         if let Some((_, reason)) = record.headers.iter().find(|(name, _)| name == REJECTED) {
-            return Err(Unusable::ByFeed(String::from_utf8_lossy(reason).into_owned()));
+            return Err(Unusable::ByFeed(
+                String::from_utf8_lossy(reason).into_owned(),
+            ));
         }
-        let key = record.key.clone().filter(|key| !key.is_empty()).ok_or(Unusable::NoKey)?;
+        let key = record
+            .key
+            .clone()
+            .filter(|key| !key.is_empty())
+            .ok_or(Unusable::NoKey)?;
         let Some(value) = &record.value else {
-            let takedown = Record { key: Some(key), value: None, headers: Vec::new() };
+            let takedown = Record {
+                key: Some(key),
+                value: None,
+                headers: Vec::new(),
+            };
             return Ok(Step::Append(takedown, 0));
         };
         let document = Document::parse(value, self.document_bytes_max)?;
         if document.id.as_bytes() != key {
-            return Err(DocumentError::KeyMismatch { id: document.id.into_owned() }.into());
+            return Err(DocumentError::KeyMismatch {
+                id: document.id.into_owned(),
+            }
+            .into());
         }
         let json = match document.riffle {
             Some(_) => without_measures(value),
@@ -134,7 +151,12 @@ impl Prepare {
                 if ids.is_empty() {
                     return Err(Unusable::NoTokens);
                 }
-                Ok(Step::Measure(Tokenized { key, document: json, ids, truncated }))
+                Ok(Step::Measure(Tokenized {
+                    key,
+                    document: json,
+                    ids,
+                    truncated,
+                }))
             }
             Source::Fields(perplexity, tokens) => {
                 read_score(key, &json, perplexity, tokens.as_ref())
@@ -173,7 +195,14 @@ fn read_score(
         document,
     };
     let value = Some(scored.encode());
-    Ok(Step::Append(Record { key: Some(key), value, headers: Vec::new() }, tokens))
+    Ok(Step::Append(
+        Record {
+            key: Some(key),
+            value,
+            headers: Vec::new(),
+        },
+        tokens,
+    ))
 }
 
 /// The document without the object `riffle` of an earlier engine.

@@ -69,10 +69,17 @@ const EPOCH_BYTES_MAX: usize = 32 << 20;
 /// later call goes on from there.
 pub fn score(score: Score) -> Result<(), EngineError> {
     let partitions = partitions(&score)?;
-    let writer = score.scored_store.writer(WRITER, &[&score.scored, &score.dead_letters])?;
-    let progress = writer.position().map(Progress::decode).transpose().map_err(|source| {
-        EngineError::Progress { writer: WRITER.to_owned(), source }
-    })?;
+    let writer = score
+        .scored_store
+        .writer(WRITER, &[&score.scored, &score.dead_letters])?;
+    let progress = writer
+        .position()
+        .map(Progress::decode)
+        .transpose()
+        .map_err(|source| EngineError::Progress {
+            writer: WRITER.to_owned(),
+            source,
+        })?;
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }
@@ -98,7 +105,11 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         Scorer::Fields(perplexity, tokens) => (Source::Fields(perplexity, tokens), None),
     };
     let (topic, document_bytes_max) = (score.documents, score.document_bytes_max);
-    let prepare = Prepare { topic, document_bytes_max, source };
+    let prepare = Prepare {
+        topic,
+        document_bytes_max,
+        source,
+    };
     let commit = Commit {
         writer,
         scored: score.scored,
@@ -110,7 +121,13 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         measure: model.map(|model| measure_pool(model, &threads)),
         commit: commit_pool(commit, &threads),
     };
-    run(reader, pools, score.batch_tokens_max, score.counters, threads)
+    run(
+        reader,
+        pools,
+        score.batch_tokens_max,
+        score.counters,
+        threads,
+    )
 }
 
 /// The threads that do the work.
@@ -134,9 +151,21 @@ fn run(
     threads.execute(1, move |_, scope| {
         let mut of_the_worker = of_the_worker.lock().expect("no panic before");
         let (read, pools) = of_the_worker.take().expect("there is one worker");
-        let Pools { prepare, measure, commit } = pools;
+        let Pools {
+            prepare,
+            measure,
+            commit,
+        } = pools;
         let threads = &crew;
-        let parts = Parts { first, read, prepare, measure, batch_tokens_max, commit, threads };
+        let parts = Parts {
+            first,
+            read,
+            prepare,
+            measure,
+            batch_tokens_max,
+            commit,
+            threads,
+        };
         dataflow(scope, parts);
     })
 }
@@ -163,21 +192,41 @@ fn prepare_pool(prepare: &Prepare, n: usize, threads: &Threads) -> Pool<Received
 
 fn measure_pool(model: Box<dyn LanguageModel>, threads: &Threads) -> Pool<Prepared, Prepared> {
     let mut measure = Measure::new(model);
-    Pool::start("measure", [move |job: Job<Prepared>| measure.measure(job)], threads)
+    Pool::start(
+        "measure",
+        [move |job: Job<Prepared>| measure.measure(job)],
+        threads,
+    )
 }
 
 fn commit_pool(mut commit: Commit, threads: &Threads) -> Pool<Outcome, ()> {
-    Pool::start("commit", [move |job: Job<Outcome>| commit.commit(job)], threads)
+    Pool::start(
+        "commit",
+        [move |job: Job<Outcome>| commit.commit(job)],
+        threads,
+    )
 }
 
 /// The partitions of the documents log, which the scored log must have too.
 fn partitions(score: &Score) -> Result<u16, EngineError> {
-    let documents = score.documents_store.partitions(&score.documents)?.ok_or_else(|| {
-        EngineError::NoDocuments { log: score.documents.clone() }
-    })?;
-    let layout = Layout { partitions: documents, compacted: false };
+    let documents = score
+        .documents_store
+        .partitions(&score.documents)?
+        .ok_or_else(|| EngineError::NoDocuments {
+            log: score.documents.clone(),
+        })?;
+    let layout = Layout {
+        partitions: documents,
+        compacted: false,
+    };
     let scored = score.scored_store.create(&score.scored, layout)?;
-    score.scored_store.create(&score.dead_letters, Layout { partitions: 1, compacted: false })?;
+    score.scored_store.create(
+        &score.dead_letters,
+        Layout {
+            partitions: 1,
+            compacted: false,
+        },
+    )?;
     if scored != documents {
         return Err(EngineError::Partitions {
             documents: score.documents.clone(),

@@ -17,7 +17,7 @@ use crate::records::ScoredError;
 const TICK: Duration = Duration::from_millis(100);
 
 /// What a log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// Documents as they came in.
     Documents,
