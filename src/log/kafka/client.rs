@@ -257,13 +257,20 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters comes as an error too; the rest repeats for each connection attempt.
+    /// The reasons of failed connections come here only, and again with each attempt.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, message);
+        if level as i32 <= RDKafkaLogLevel::Error as i32 {
+            let after_thread = message
+                .strip_prefix("[thrd:")
+                .and_then(|m| m.split_once("]: "));
+            let reason = after_thread.map_or(message, |(_, reason)| reason);
+            *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        tracing::debug!(target: "librdkafka", %error, reason);
         if code(&error) == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.outage(reason);
         }

@@ -96,11 +96,12 @@ impl KafkaFetcher {
                         return Err(gone());
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    if partition == i32::from(position.partition()) {
-                        return Err(gone());
-                    }
+                Some(Err(KafkaError::PartitionEOF(partition)))
+                    if partition == i32::from(position.partition()) =>
+                {
+                    return Err(gone());
                 }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => self.failed(error, position)?,
             }
         }

@@ -103,6 +103,18 @@ impl KafkaWriter {
         }
     }
 
+    /// Aborts what is open.
+    fn end(&mut self) -> Result<()> {
+        while self.open {
+            match self.producer.abort_transaction(Timeout::Never) {
+                Ok(()) => self.open = false,
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
+                Err(error) => return Err(self.error("aborting", error)),
+            }
+        }
+        Ok(())
+    }
+
     fn too_large(&self, topic: &str, record: &Record) -> LogError {
         let (bytes, limit) = (record.bytes(), self.record_bytes_max);
         LogError::TooLarge {
@@ -192,7 +204,7 @@ impl Writer for KafkaWriter {
                 Err(error) => {
                     let error = self.error("committing", error);
                     if !error.is_fatal() {
-                        self.abort()?;
+                        self.end()?;
                     }
                     return Err(error);
                 }
@@ -204,25 +216,24 @@ impl Writer for KafkaWriter {
     }
 
     fn abort(&mut self) -> Result<()> {
-        while self.open {
-            match self.producer.abort_transaction(Timeout::Never) {
-                Ok(()) => self.open = false,
-                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
-                Err(error) => return Err(self.error("aborting", error)),
-            }
+        if self.open {
+            // Else librdkafka may end the transaction on the broker before it has begun it there,
+            // which the broker takes as a fault of the producer.
+            let _ = self.producer.flush(FAREWELL);
         }
-        Ok(())
+        self.end()
     }
 }
 
 impl Drop for KafkaWriter {
     /// Ends an open transaction, so that readers need not wait for the broker to do it.
     fn drop(&mut self) {
-        if self.open
-            && self.producer.client().fatal_error().is_none()
-            && let Err(error) = self.producer.abort_transaction(FAREWELL)
-        {
-            tracing::debug!(writer = %self.name, %error, "left a transaction open");
+        if self.open && self.producer.client().fatal_error().is_none() {
+            let flushed = self.producer.flush(FAREWELL);
+            let ended = flushed.and_then(|()| self.producer.abort_transaction(FAREWELL));
+            if let Err(error) = ended {
+                tracing::debug!(writer = %self.name, %error, "left a transaction open");
+            }
         }
     }
 }

@@ -11,9 +11,6 @@ use super::frame::read_header;
 use super::{corrupt, io};
 use crate::log::Result;
 
-/// A segment is closed when it reaches this many bytes.
-pub const SEGMENT_BYTES: u64 = 128 << 20;
-
 /// The file of the segment that begins at `base`.
 pub fn segment_path(partition: &Path, base: u64) -> PathBuf {
     partition.join(format!("{base:020}.seg"))
