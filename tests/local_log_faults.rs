@@ -14,7 +14,7 @@ const OPTIONS: LocalOptions = LocalOptions {
     durable: false,
     record_bytes_max: 1 << 20,
     journal_bytes_max: 4 << 20,
-    segment_bytes: 4 << 10,
+    segment_bytes: 256,
 };
 const LOGS: [&str; 2] = ["one", "two"];
 
@@ -182,7 +182,7 @@ fn fault_a_commit_cut_off_at_any_byte_of_the_journal_never_took_place() {
 #[test]
 fn fault_segments_cut_off_at_any_byte_are_reported() {
     let dir = tempfile::tempdir().unwrap();
-    written(dir.path(), &[5, 40]);
+    written(dir.path(), &[30, 3, 12]);
     let segments = segments(dir.path());
     assert!(segments.len() >= 4, "several segments a log: {segments:?}");
     for path in segments {
