@@ -25,7 +25,11 @@ impl MirrorFetcher {
     }
 
     /// Serves as many positions from the copy as it can, from the first on.
-    fn from_copy(&mut self, wanted: &[Position], each: &mut dyn FnMut(Position, Record)) -> usize {
+    fn serve_copies(
+        &mut self,
+        wanted: &[Position],
+        each: &mut dyn FnMut(Position, Record),
+    ) -> usize {
         let Some(place) = self.copies.find(wanted[0]) else {
             return self.copies.pick_waiting(wanted, each);
         };
@@ -54,7 +58,7 @@ impl Fetcher for MirrorFetcher {
     ) -> Result<()> {
         let mut rest = positions;
         while !rest.is_empty() {
-            let served = self.from_copy(rest, each);
+            let served = self.serve_copies(rest, each);
             rest = &rest[served..];
             if served > 0 || rest.is_empty() {
                 continue;
