@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use riffle::log::kafka::{KafkaStore, TopicOptions};
-use riffle::log::{Layout, LogError, Offsets, Record, Store};
+use riffle::log::mirror::MirroredStore;
+use riffle::log::{Layout, LogError, Offsets, Position, Received, Record, Store};
 
 use broker::Broker;
 use contract::Fixture;
@@ -62,6 +63,50 @@ fn record(text: &str) -> Record {
         value: Some(text.into()),
         headers: Vec::new(),
     }
+}
+
+#[test]
+fn a_mirror_serves_what_was_read_while_the_broker_is_away() {
+    let (broker, dir) = (Broker::start(), tempfile::tempdir().unwrap());
+    let store = Arc::new(open(&broker));
+    let store = MirroredStore::new(store, "log", dir.path(), 1 << 30).unwrap();
+    store
+        .create(
+            "log",
+            Layout {
+                partitions: 2,
+                compacted: true,
+            },
+        )
+        .unwrap();
+    let mut writer = store.writer("w", &["log"]).unwrap();
+    for number in 0..3000u16 {
+        writer
+            .append("log", number % 2, record(&number.to_string()))
+            .unwrap();
+        if number % 100 == 99 {
+            if number % 300 == 99 {
+                writer.abort().unwrap()
+            } else {
+                writer.commit(b"").unwrap()
+            }
+        }
+    }
+    let ends = store.ends("log").unwrap();
+    let mut reader = store.reader("log", &Offsets::default()).unwrap();
+    let mut records = Vec::new();
+    while !reader.offsets().reaches(&ends) {
+        records.extend(reader.poll(Duration::from_millis(100)).unwrap());
+    }
+    records.sort_by_key(|received| received.position);
+    let mut fetcher = store.fetcher("log").unwrap();
+    drop((writer, reader));
+    broker.stop();
+    let positions: Vec<Position> = records.iter().map(|r| r.position).collect();
+    let mut fetched = Vec::new();
+    let mut each = |position, record| fetched.push(Received { position, record });
+    fetcher.fetch(&positions, &mut each).unwrap();
+    assert_eq!((fetched.len(), fetched), (2000, records));
 }
 
 #[test]
