@@ -248,6 +248,32 @@ fn fault_every_flipped_byte_is_reported_or_was_in_the_last_commit() {
 }
 
 #[test]
+fn fault_missing_and_damaged_indexes_are_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), &[30, 90, 10]);
+    let closed = segments(dir.path()).len() - LOGS.len();
+    let mut found = Vec::new();
+    files(dir.path(), &mut found);
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "idx"));
+    assert!(
+        closed >= LOGS.len() && found.len() == closed,
+        "one a closed segment: {found:?}"
+    );
+    for path in &found {
+        let bytes = fs::read(path).unwrap();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            with_bytes(path, &flipped, || {
+                assert!(read(&open(dir.path()).unwrap()).is_ok())
+            });
+        }
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(read(&open(dir.path()).unwrap()).unwrap(), 130);
+}
+
+#[test]
 fn fault_a_missing_journal_is_not_an_empty_store() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), &[3]);

@@ -101,6 +101,11 @@ impl Cluster {
         })
     }
 
+    /// The bootstrap servers, as configured.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
     /// The client for questions.
     pub fn asker(&self) -> &BaseConsumer<Context> {
         &self.asker

@@ -32,7 +32,7 @@ impl KafkaFetcher {
     /// A fetcher of the topic's records.
     pub fn new(cluster: &Cluster, log: &str, partitions: u16) -> Result<Self> {
         let consumer = cluster.consumer(Role::Fetcher)?;
-        let (log, brokers) = (log.to_owned(), cluster.to_string());
+        let (log, brokers) = (log.to_owned(), cluster.brokers().to_owned());
         Ok(KafkaFetcher {
             consumer,
             log,

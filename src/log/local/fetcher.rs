@@ -14,7 +14,7 @@ use super::segment::{Segment, segments};
 use super::{Shared, corrupt};
 use crate::log::{Fetcher, LogError, Position, Record, Result};
 
-/// Segments that stay open: their indexes take up to 200 KiB each, more where records are large.
+/// Segments that stay open, with an index of 32 KiB each.
 const OPEN_SEGMENTS: usize = 64;
 
 /// Fetches a local log's records.

@@ -8,6 +8,7 @@
 mod codec;
 mod fetcher;
 pub(super) mod frame;
+mod index;
 mod journal;
 pub(super) mod layout;
 pub(super) mod pick;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::frame::FrameBuilder;
 use super::journal::{Commit, End};
 use super::layout::{sync_dir, try_lock};
-use super::segment::{segment_path, segments};
+use super::segment::{Segment, index_path, segment_path, segments};
 use super::{Shared, corrupt, io};
 use crate::log::{LogError, Record, Result, Writer};
 
@@ -165,6 +165,10 @@ impl Partition {
         self.end = self.committed;
         for base in segments(&self.dir)?.into_iter().rev() {
             let path = segment_path(&self.dir, base);
+            if base >= self.end.segment {
+                // Closed ones have an index, which must not outlive what it points to.
+                let _ = fs::remove_file(index_path(&self.dir, base));
+            }
             if base > self.end.segment || self.end.byte == 0 && base == self.end.segment {
                 fs::remove_file(&path).map_err(io(&path))?;
             }
@@ -201,6 +205,10 @@ impl Partition {
     fn write_frame(&mut self) -> Result<()> {
         if self.end.byte >= self.segment_bytes {
             self.unflushed.extend(self.segment.take());
+            let closed = Segment::open(&self.dir, self.end.segment);
+            if let Err(error) = closed.and_then(|mut segment| segment.save_index()) {
+                tracing::warn!(%error, "a segment has no index; reading from it is slower");
+            }
             self.end.segment = self.end.offset;
             self.end.byte = 0;
         }
