@@ -193,3 +193,13 @@ fn errors_do_not_tell_secrets() {
     let error = KafkaStore::new(BTreeMap::new(), TopicOptions::default()).unwrap_err();
     assert!(error.to_string().contains("bootstrap.servers"), "{error}");
 }
+
+#[cfg(not(feature = "ssl"))]
+#[test]
+fn tls_without_its_feature_is_refused_at_the_start() {
+    let mut properties = properties("127.0.0.1:9");
+    properties.insert("security.protocol".to_owned(), "ssl".to_owned());
+    let error = KafkaStore::new(properties, TopicOptions::default()).unwrap_err();
+    assert!(matches!(&error, LogError::Property { .. }), "{error:?}");
+    assert!(error.to_string().contains("--features ssl"), "{error}");
+}

@@ -194,17 +194,27 @@ fn client<C: FromClientConfigAndContext<Context>>(
         .map_err(refused)
 }
 
-/// What librdkafka refused, without the value: it may be a secret.
+/// What librdkafka refused, without the value: it may be a secret in the wrong place.
 fn refused(error: KafkaError) -> LogError {
     match error {
-        KafkaError::ClientConfig(_, _, key, _) => {
-            let reason = "librdkafka does not know it, or refuses its value".to_owned();
-            LogError::Property { key, reason }
+        KafkaError::ClientConfig(_, reason, key, value) => {
+            let reason = if value.is_empty() {
+                reason
+            } else {
+                reason.replace(&value, "***")
+            };
+            let built_without = reason.contains("not available at build time");
+            let hint = if built_without {
+                "; build with --features ssl"
+            } else {
+                ""
+            };
+            LogError::Property {
+                key,
+                reason: reason + hint,
+            }
         }
-        KafkaError::ClientCreation(reason) => LogError::Property {
-            key: "kafka".into(),
-            reason,
-        },
+        KafkaError::ClientCreation(reason) => LogError::Client { reason },
         source => {
             let action = "starting the client".to_owned();
             LogError::Kafka {

@@ -158,6 +158,11 @@ impl Journal {
             at += length;
         }
         self.read += at as u64;
+        if at > 0 && self.durable {
+            // Another process may be about to flush this entry. What is read here may be acted
+            // upon in a store elsewhere, so it must not vanish with the power.
+            self.file.sync_data().map_err(io(&self.path))?;
+        }
         Ok(())
     }
 
