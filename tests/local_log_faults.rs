@@ -330,6 +330,56 @@ fn the_journal_is_compacted_under_the_feet_of_other_processes() {
     }
 }
 
+#[test]
+fn writers_of_several_processes_commit_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LocalOptions {
+        journal_bytes_max: 1 << 10,
+        ..OPTIONS
+    };
+    let open = || LocalStore::open(dir.path(), options).unwrap();
+    let logs = ["a", "b", "c"];
+    for log in logs {
+        open()
+            .create(
+                log,
+                Layout {
+                    partitions: 1,
+                    compacted: false,
+                },
+            )
+            .unwrap();
+    }
+    let open = &open;
+    std::thread::scope(|scope| {
+        for log in logs {
+            scope.spawn(move || {
+                let store = open();
+                let mut writer = store.writer(log, &[log]).unwrap();
+                for number in 0..400 {
+                    writer.append(log, 0, record(number)).unwrap();
+                    writer.commit(&number.to_le_bytes()).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                let mut reader = open().reader(log, &Offsets::default()).unwrap();
+                let (start, mut seen) = (Instant::now(), 0);
+                while seen < 400 {
+                    for received in reader.poll(Duration::from_secs(1)).unwrap() {
+                        assert_eq!(received.record, record(seen));
+                        seen += 1;
+                    }
+                    assert!(start.elapsed() < Duration::from_secs(60), "{seen} of {log}");
+                }
+            });
+        }
+    });
+    for log in logs {
+        let writer = open().writer(log, &[log]).unwrap();
+        assert_eq!(writer.position(), Some(&399u64.to_le_bytes()[..]));
+    }
+}
+
 /// What the tests below run as another process, told by the environment what to do.
 #[test]
 fn child() {
