@@ -1,9 +1,10 @@
 //! Rates of the logs: appending, reading in order, and fetching single records.
 //!
-//! `cargo bench --bench log [RECORDS]`, with BOOTSTRAP=host:port for Kafka's figures too. Records
-//! are 1.5 KB of text-like noise under a key. Reading and fetching are measured with the files in
-//! the page cache, so they tell the processor's part; a cold disk adds its own. Single positions
-//! far apart are the case in which a Kafka log is slow by nature: the mirror is for them.
+//! `cargo bench --bench log -- [RECORDS] [PROPERTY=VALUE ...]`, with BOOTSTRAP=host:port for
+//! Kafka's figures too, which the properties are for. Records are 1.5 KB of text-like noise under a
+//! key. Reading and fetching are measured with the files in the page cache, so they tell the
+//! processor's part; a cold disk adds its own. Single positions far apart are the case in which a
+//! Kafka log is slow by nature: the mirror is for them.
 #![allow(clippy::unwrap_used)] // a figure that cannot be had is a failure
 
 use std::collections::BTreeMap;
@@ -164,7 +165,12 @@ fn main() {
     let Ok(bootstrap) = std::env::var("BOOTSTRAP") else {
         return;
     };
-    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)]);
+    let mut properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)]);
+    properties.extend(std::env::args().filter_map(|argument| {
+        argument
+            .split_once('=')
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    }));
     let kafka = KafkaStore::new(properties, TopicOptions::default()).unwrap();
     let log = format!("bench-{}", std::process::id());
     append(&kafka, "kafka", &log, &records);

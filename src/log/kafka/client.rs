@@ -39,8 +39,10 @@ impl Role<'_> {
                 ("queued.max.messages.kbytes", "65536"),
             ],
             Role::Fetcher => &[("group.id", "riffle")],
+            // Level 1: the default level halves the rate at which one producer appends.
             Role::Writer(_) => &[
                 ("compression.type", "zstd"),
+                ("compression.level", "1"),
                 ("linger.ms", "5"),
                 ("queue.buffering.max.kbytes", "65536"),
             ],
@@ -86,13 +88,17 @@ pub struct Cluster {
 impl Cluster {
     /// Checks the properties by making a client, which connects in the background.
     pub fn new(properties: BTreeMap<String, String>) -> Result<Cluster> {
+        let properties: BTreeMap<String, String> = properties
+            .into_iter()
+            .map(|(key, value)| (canonical(key), value))
+            .collect();
         let brokers = properties
             .get("bootstrap.servers")
-            .or(properties.get("metadata.broker.list"));
-        let brokers = brokers.cloned().ok_or_else(|| LogError::Property {
-            key: "bootstrap.servers".to_owned(),
-            reason: "it is missing: name at least one broker, as host:port".to_owned(),
-        })?;
+            .cloned()
+            .ok_or_else(|| LogError::Property {
+                key: "bootstrap.servers".to_owned(),
+                reason: "it is missing: name at least one broker, as host:port".to_owned(),
+            })?;
         let asker = client(&properties, &brokers, Role::Asker)?;
         Ok(Cluster {
             properties,
@@ -192,6 +198,16 @@ fn client<C: FromClientConfigAndContext<Context>>(
     config
         .create_with_context(Context::new(brokers))
         .map_err(refused)
+}
+
+/// librdkafka's second names for what we set ourselves: under two names, either could win.
+fn canonical(key: String) -> String {
+    match key.as_str() {
+        "metadata.broker.list" => "bootstrap.servers".to_owned(),
+        "compression.codec" => "compression.type".to_owned(),
+        "queue.buffering.max.ms" => "linger.ms".to_owned(),
+        _ => key,
+    }
 }
 
 /// What librdkafka refused, without the value: it may be a secret in the wrong place.

@@ -14,6 +14,8 @@ use crate::log::{LogError, Record, Result, Writer};
 
 /// A pause before what librdkafka calls retriable is done again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether all records have been delivered.
+const DELIVERY_STEP: Duration = Duration::from_micros(500);
 /// How long a writer that is dropped tries to end its transaction; the broker does it later.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -100,6 +102,16 @@ impl KafkaWriter {
                     _ => return Err(self.error("appending", error)),
                 },
             }
+        }
+    }
+
+    /// Waits until every record is delivered or given up, by default after a minute.
+    ///
+    /// The commit does that as well, but it waits in steps of 100 ms for events that the
+    /// producer's own thread has taken: a commit of one record took 102 ms.
+    fn deliver(&self) {
+        while self.producer.in_flight_count() > 0 {
+            std::thread::sleep(DELIVERY_STEP);
         }
     }
 
@@ -197,6 +209,7 @@ impl Writer for KafkaWriter {
                 headers: Vec::new(),
             },
         )?;
+        self.deliver();
         loop {
             match self.producer.commit_transaction(Timeout::Never) {
                 Ok(()) => break,
