@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use riffle::log::kafka::{KafkaStore, TopicOptions};
-use riffle::log::{Layout, LogError, Offsets, Record, Store};
+use riffle::log::mirror::MirroredStore;
+use riffle::log::{Layout, LogError, Offsets, Position, Received, Record, Store};
 
 use broker::Broker;
 use contract::Fixture;
@@ -62,6 +63,50 @@ fn record(text: &str) -> Record {
         value: Some(text.into()),
         headers: Vec::new(),
     }
+}
+
+#[test]
+fn a_mirror_serves_what_was_read_while_the_broker_is_away() {
+    let (broker, dir) = (Broker::start(), tempfile::tempdir().unwrap());
+    let store = Arc::new(open(&broker));
+    let store = MirroredStore::new(store, "log", dir.path(), 1 << 30).unwrap();
+    store
+        .create(
+            "log",
+            Layout {
+                partitions: 2,
+                compacted: true,
+            },
+        )
+        .unwrap();
+    let mut writer = store.writer("w", &["log"]).unwrap();
+    for number in 0..3000u16 {
+        writer
+            .append("log", number % 2, record(&number.to_string()))
+            .unwrap();
+        if number % 100 == 99 {
+            if number % 300 == 99 {
+                writer.abort().unwrap()
+            } else {
+                writer.commit(b"").unwrap()
+            }
+        }
+    }
+    let ends = store.ends("log").unwrap();
+    let mut reader = store.reader("log", &Offsets::default()).unwrap();
+    let mut records = Vec::new();
+    while !reader.offsets().reaches(&ends) {
+        records.extend(reader.poll(Duration::from_millis(100)).unwrap());
+    }
+    records.sort_by_key(|received| received.position);
+    let mut fetcher = store.fetcher("log").unwrap();
+    drop((writer, reader));
+    broker.stop();
+    let positions: Vec<Position> = records.iter().map(|r| r.position).collect();
+    let mut fetched = Vec::new();
+    let mut each = |position, record| fetched.push(Received { position, record });
+    fetcher.fetch(&positions, &mut each).unwrap();
+    assert_eq!((fetched.len(), fetched), (2000, records));
 }
 
 #[test]
@@ -147,4 +192,14 @@ fn errors_do_not_tell_secrets() {
     assert!(!format!("{store:?}").contains("hunter2"));
     let error = KafkaStore::new(BTreeMap::new(), TopicOptions::default()).unwrap_err();
     assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+}
+
+#[cfg(not(feature = "ssl"))]
+#[test]
+fn tls_without_its_feature_is_refused_at_the_start() {
+    let mut properties = properties("127.0.0.1:9");
+    properties.insert("security.protocol".to_owned(), "ssl".to_owned());
+    let error = KafkaStore::new(properties, TopicOptions::default()).unwrap_err();
+    assert!(matches!(&error, LogError::Property { .. }), "{error:?}");
+    assert!(error.to_string().contains("--features ssl"), "{error}");
 }

@@ -65,3 +65,34 @@ mod memory {
 
     contract! { Memory(MemoryStore::new()) }
 }
+
+mod mirror {
+    use std::sync::Arc;
+
+    use riffle::log::Store;
+    use riffle::log::memory::MemoryStore;
+    use riffle::log::mirror::MirroredStore;
+
+    use crate::contract::Fixture;
+
+    /// A model whose log has a mirror, a new one each time it is opened.
+    struct Mirrored(MemoryStore, tempfile::TempDir);
+
+    impl Fixture for Mirrored {
+        fn open(&self) -> Arc<dyn Store> {
+            let dir = tempfile::tempdir_in(self.1.path()).unwrap().keep();
+            let store = Arc::new(self.0.clone());
+            Arc::new(MirroredStore::new(store, "log", &dir, 1 << 20).unwrap())
+        }
+
+        fn name(&self, stem: &str) -> String {
+            stem.to_owned()
+        }
+
+        fn record_bytes_max(&self) -> Option<usize> {
+            None
+        }
+    }
+
+    contract! { Mirrored(MemoryStore::new(), tempfile::tempdir().unwrap()) }
+}

@@ -59,6 +59,12 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The Kafka client does not start with these properties.
+    #[error("the Kafka client does not start: {reason}")]
+    Client {
+        /// The client library's reason.
+        reason: String,
+    },
     /// Another process writes here.
     #[error("{path} is in use by another process: stop it first, or choose another local.dir")]
     Locked {

@@ -9,6 +9,7 @@ mod error;
 pub mod kafka;
 pub mod local;
 pub mod memory;
+pub mod mirror;
 mod position;
 
 use std::time::Duration;

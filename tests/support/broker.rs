@@ -30,6 +30,10 @@ impl Broker {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("kafka-{}-{count}", std::process::id());
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        #[expect(
+            clippy::zombie_processes,
+            reason = "it outlives this process, that is its purpose"
+        )]
         let mut undertaker = Command::new("bash")
             .args([
                 "-c",

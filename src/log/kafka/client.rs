@@ -39,8 +39,10 @@ impl Role<'_> {
                 ("queued.max.messages.kbytes", "65536"),
             ],
             Role::Fetcher => &[("group.id", "riffle")],
+            // Level 1: the default level halves the rate at which one producer appends.
             Role::Writer(_) => &[
                 ("compression.type", "zstd"),
+                ("compression.level", "1"),
                 ("linger.ms", "5"),
                 ("queue.buffering.max.kbytes", "65536"),
             ],
@@ -86,19 +88,28 @@ pub struct Cluster {
 impl Cluster {
     /// Checks the properties by making a client, which connects in the background.
     pub fn new(properties: BTreeMap<String, String>) -> Result<Cluster> {
+        let properties: BTreeMap<String, String> = properties
+            .into_iter()
+            .map(|(key, value)| (canonical(key), value))
+            .collect();
         let brokers = properties
             .get("bootstrap.servers")
-            .or(properties.get("metadata.broker.list"));
-        let brokers = brokers.cloned().ok_or_else(|| LogError::Property {
-            key: "bootstrap.servers".to_owned(),
-            reason: "it is missing: name at least one broker, as host:port".to_owned(),
-        })?;
+            .cloned()
+            .ok_or_else(|| LogError::Property {
+                key: "bootstrap.servers".to_owned(),
+                reason: "it is missing: name at least one broker, as host:port".to_owned(),
+            })?;
         let asker = client(&properties, &brokers, Role::Asker)?;
         Ok(Cluster {
             properties,
             brokers,
             asker,
         })
+    }
+
+    /// The bootstrap servers, as configured.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
     }
 
     /// The client for questions.
@@ -189,17 +200,37 @@ fn client<C: FromClientConfigAndContext<Context>>(
         .map_err(refused)
 }
 
-/// What librdkafka refused, without the value: it may be a secret.
+/// librdkafka's second names for what we set ourselves: under two names, either could win.
+fn canonical(key: String) -> String {
+    match key.as_str() {
+        "metadata.broker.list" => "bootstrap.servers".to_owned(),
+        "compression.codec" => "compression.type".to_owned(),
+        "queue.buffering.max.ms" => "linger.ms".to_owned(),
+        _ => key,
+    }
+}
+
+/// What librdkafka refused, without the value: it may be a secret in the wrong place.
 fn refused(error: KafkaError) -> LogError {
     match error {
-        KafkaError::ClientConfig(_, _, key, _) => {
-            let reason = "librdkafka does not know it, or refuses its value".to_owned();
-            LogError::Property { key, reason }
+        KafkaError::ClientConfig(_, reason, key, value) => {
+            let reason = if value.is_empty() {
+                reason
+            } else {
+                reason.replace(&value, "***")
+            };
+            let built_without = reason.contains("not available at build time");
+            let hint = if built_without {
+                "; build with --features ssl"
+            } else {
+                ""
+            };
+            LogError::Property {
+                key,
+                reason: reason + hint,
+            }
         }
-        KafkaError::ClientCreation(reason) => LogError::Property {
-            key: "kafka".into(),
-            reason,
-        },
+        KafkaError::ClientCreation(reason) => LogError::Client { reason },
         source => {
             let action = "starting the client".to_owned();
             LogError::Kafka {
@@ -257,13 +288,20 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters comes as an error too; the rest repeats for each connection attempt.
+    /// The reasons of failed connections come here only, and again with each attempt.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, message);
+        if level as i32 <= RDKafkaLogLevel::Error as i32 {
+            let after_thread = message
+                .strip_prefix("[thrd:")
+                .and_then(|m| m.split_once("]: "));
+            let reason = after_thread.map_or(message, |(_, reason)| reason);
+            *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        tracing::debug!(target: "librdkafka", %error, reason);
         if code(&error) == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.outage(reason);
         }

@@ -32,7 +32,7 @@ impl KafkaFetcher {
     /// A fetcher of the topic's records.
     pub fn new(cluster: &Cluster, log: &str, partitions: u16) -> Result<Self> {
         let consumer = cluster.consumer(Role::Fetcher)?;
-        let (log, brokers) = (log.to_owned(), cluster.to_string());
+        let (log, brokers) = (log.to_owned(), cluster.brokers().to_owned());
         Ok(KafkaFetcher {
             consumer,
             log,
@@ -96,11 +96,12 @@ impl KafkaFetcher {
                         return Err(gone());
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    if partition == i32::from(position.partition()) {
-                        return Err(gone());
-                    }
+                Some(Err(KafkaError::PartitionEOF(partition)))
+                    if partition == i32::from(position.partition()) =>
+                {
+                    return Err(gone());
                 }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => self.failed(error, position)?,
             }
         }

@@ -29,9 +29,9 @@ pub fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Bytes of a message's key and value.
+/// About what a message takes as a record, empty ones too.
 pub fn message_bytes(message: &BorrowedMessage<'_>) -> usize {
-    message.key_len() + message.payload_len()
+    size_of::<Received>() + message.key_len() + message.payload_len()
 }
 
 /// Headers as librdkafka takes them; `None` where there are none.

@@ -59,7 +59,7 @@ impl KafkaStore {
     ///
     /// # Errors
     /// [`LogError::Property`] where `bootstrap.servers` is missing, or librdkafka refuses a
-    /// property or its value.
+    /// property or its value, [`LogError::Client`] where they do not go together.
     pub fn new(properties: BTreeMap<String, String>, options: TopicOptions) -> Result<Self> {
         let cluster = Cluster::new(properties)?;
         Ok(KafkaStore { cluster, options })

@@ -14,6 +14,8 @@ use crate::log::{LogError, Record, Result, Writer};
 
 /// A pause before what librdkafka calls retriable is done again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether all records have been delivered.
+const DELIVERY_STEP: Duration = Duration::from_micros(500);
 /// How long a writer that is dropped tries to end its transaction; the broker does it later.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -103,6 +105,28 @@ impl KafkaWriter {
         }
     }
 
+    /// Waits until every record is delivered or given up, by default after a minute.
+    ///
+    /// The commit does that as well, but it waits in steps of 100 ms for events that the
+    /// producer's own thread has taken: a commit of one record took 102 ms.
+    fn deliver(&self) {
+        while self.producer.in_flight_count() > 0 {
+            std::thread::sleep(DELIVERY_STEP);
+        }
+    }
+
+    /// Aborts what is open.
+    fn end(&mut self) -> Result<()> {
+        while self.open {
+            match self.producer.abort_transaction(Timeout::Never) {
+                Ok(()) => self.open = false,
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
+                Err(error) => return Err(self.error("aborting", error)),
+            }
+        }
+        Ok(())
+    }
+
     fn too_large(&self, topic: &str, record: &Record) -> LogError {
         let (bytes, limit) = (record.bytes(), self.record_bytes_max);
         LogError::TooLarge {
@@ -185,6 +209,7 @@ impl Writer for KafkaWriter {
                 headers: Vec::new(),
             },
         )?;
+        self.deliver();
         loop {
             match self.producer.commit_transaction(Timeout::Never) {
                 Ok(()) => break,
@@ -192,7 +217,7 @@ impl Writer for KafkaWriter {
                 Err(error) => {
                     let error = self.error("committing", error);
                     if !error.is_fatal() {
-                        self.abort()?;
+                        self.end()?;
                     }
                     return Err(error);
                 }
@@ -204,25 +229,24 @@ impl Writer for KafkaWriter {
     }
 
     fn abort(&mut self) -> Result<()> {
-        while self.open {
-            match self.producer.abort_transaction(Timeout::Never) {
-                Ok(()) => self.open = false,
-                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
-                Err(error) => return Err(self.error("aborting", error)),
-            }
+        if self.open {
+            // Else librdkafka may end the transaction on the broker before it has begun it there,
+            // which the broker takes as a fault of the producer.
+            let _ = self.producer.flush(FAREWELL);
         }
-        Ok(())
+        self.end()
     }
 }
 
 impl Drop for KafkaWriter {
     /// Ends an open transaction, so that readers need not wait for the broker to do it.
     fn drop(&mut self) {
-        if self.open
-            && self.producer.client().fatal_error().is_none()
-            && let Err(error) = self.producer.abort_transaction(FAREWELL)
-        {
-            tracing::debug!(writer = %self.name, %error, "left a transaction open");
+        if self.open && self.producer.client().fatal_error().is_none() {
+            let flushed = self.producer.flush(FAREWELL);
+            let ended = flushed.and_then(|()| self.producer.abort_transaction(FAREWELL));
+            if let Err(error) = ended {
+                tracing::debug!(writer = %self.name, %error, "left a transaction open");
+            }
         }
     }
 }

@@ -182,10 +182,8 @@ mod tests {
 
         #[test]
         fn any_bytes_decode_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for item in Encoded(&bytes) {
-                if let Some((_, body)) = item {
-                    let _ = body.decode();
-                }
+            for (_, body) in Encoded(&bytes).flatten() {
+                let _ = body.decode();
             }
         }
     }

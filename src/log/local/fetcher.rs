@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::frame::{FrameReader, Header};
 use super::journal::End;
+use super::pick::pick;
 use super::reader::limit;
 use super::segment::{Segment, segments};
 use super::{Shared, corrupt};
 use crate::log::{Fetcher, LogError, Position, Record, Result};
 
-/// Segments that stay open: their indexes take up to 200 KiB each, more where records are large.
+/// Segments that stay open, with an index of 32 KiB each.
 const OPEN_SEGMENTS: usize = 64;
 
 /// Fetches a local log's records.
@@ -57,6 +58,8 @@ impl LocalFetcher {
         let bases = &mut self.bases[number];
         if bases.last().is_none_or(|last| *last < end.segment) {
             *bases = segments(&dir)?;
+            // Later ones are not committed: an abort may put others in their place.
+            bases.retain(|base| *base <= end.segment);
         }
         let after = bases.partition_point(|base| *base <= offset);
         let Some(base) = after.checked_sub(1).map(|at| bases[at]) else {
@@ -101,38 +104,15 @@ impl Fetcher for LocalFetcher {
                 |p: &Position| p.partition() == first.partition() && p.offset() < header.next;
             let count = rest.partition_point(inside);
             let (here, later) = rest.split_at(count);
-            pick(&self.frames, here, each)
-                .map_err(|reason| corrupt(&path, byte, reason))?
-                .map_or(Ok(()), |position| Err(gone(&self.log, position)))?;
+            let served = pick(self.frames.records(), here, each)
+                .map_err(|(_, reason)| corrupt(&path, byte, reason))?;
+            if let Some(position) = here.get(served) {
+                return Err(gone(&self.log, *position));
+            }
             rest = later;
         }
         Ok(())
     }
-}
-
-/// Hands out the wanted records of the frame read last; the first position that has none, if any.
-pub fn pick(
-    frames: &FrameReader,
-    wanted: &[Position],
-    each: &mut dyn FnMut(Position, Record),
-) -> std::result::Result<Option<Position>, &'static str> {
-    let mut wanted = wanted.iter().peekable();
-    for item in frames.records() {
-        let Some(position) = wanted.peek() else {
-            return Ok(None);
-        };
-        let (offset, body) = item?;
-        if offset > position.offset() {
-            break;
-        }
-        if offset == position.offset() {
-            let record = body.decode().ok_or("a record makes no sense")?;
-            while let Some(position) = wanted.next_if(|p| p.offset() == offset) {
-                each(*position, record.clone());
-            }
-        }
-    }
-    Ok(wanted.next().copied())
 }
 
 /// The segments used last, first in, first out.

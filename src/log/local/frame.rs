@@ -133,6 +133,22 @@ impl FrameBuilder {
         self.count += 1;
     }
 
+    /// The records added so far, with their offsets.
+    pub fn records(
+        &self,
+    ) -> impl Iterator<Item = std::result::Result<(u64, Body<'_>), &'static str>> {
+        records(self.base, self.next, &self.raw)
+    }
+
+    /// The offsets that the records span; empty when there is none.
+    pub fn offsets(&self) -> std::ops::Range<u64> {
+        self.base..if self.is_empty() {
+            self.base
+        } else {
+            self.next
+        }
+    }
+
     /// How many records have been added.
     pub fn count(&self) -> u64 {
         u64::from(self.count)
@@ -245,17 +261,25 @@ impl FrameReader {
     pub fn records(
         &self,
     ) -> impl Iterator<Item = std::result::Result<(u64, Body<'_>), &'static str>> {
-        let Header { base, next, .. } = self.header;
-        Encoded(&self.raw).map(move |item| match item {
-            Some((delta, body)) if delta < next - base => Ok((base + delta, body)),
-            _ => Err("a record makes no sense"),
-        })
+        records(self.header.base, self.header.next, &self.raw)
     }
 
     /// Bytes of that frame's records.
     pub fn raw_bytes(&self) -> usize {
         self.raw.len()
     }
+}
+
+/// The records of a payload whose offsets lie from `base` up to `next`.
+fn records(
+    base: u64,
+    next: u64,
+    raw: &[u8],
+) -> impl Iterator<Item = std::result::Result<(u64, Body<'_>), &'static str>> {
+    Encoded(raw).map(move |item| match item {
+        Some((delta, body)) if delta < next - base => Ok((base + delta, body)),
+        _ => Err("a record makes no sense"),
+    })
 }
 
 /// Reads a frame's header alone, to step over the frame.

@@ -5,6 +5,7 @@
 //! DIR/writers/NAME.lock                 held by the live writer of the name
 //! DIR/logs/NAME/layout, lock            partitions of the log; held by the writer of the log
 //! DIR/logs/NAME/PARTITION/OFFSET.seg    frames, from this offset on
+//! DIR/logs/NAME/PARTITION/OFFSET.idx    where they stand in a closed segment; can be remade
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

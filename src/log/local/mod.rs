@@ -7,9 +7,11 @@
 
 mod codec;
 mod fetcher;
-mod frame;
+pub(super) mod frame;
+mod index;
 mod journal;
-mod layout;
+pub(super) mod layout;
+pub(super) mod pick;
 mod reader;
 mod segment;
 mod writer;
@@ -40,6 +42,8 @@ pub struct LocalOptions {
     pub record_bytes_max: usize,
     /// The journal is rewritten when it grows past this many bytes.
     pub journal_bytes_max: u64,
+    /// A segment file is closed when it reaches this many bytes.
+    pub segment_bytes: u64,
 }
 
 impl Default for LocalOptions {
@@ -48,6 +52,7 @@ impl Default for LocalOptions {
             durable: true,
             record_bytes_max: 64 << 20,
             journal_bytes_max: 4 << 20,
+            segment_bytes: 128 << 20,
         }
     }
 }
@@ -183,7 +188,7 @@ impl Store for LocalStore {
 }
 
 /// Names the file in an error of the operating system's.
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LogError {
+pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LogError {
     let path: PathBuf = path.to_path_buf();
     move |source| LogError::Io { path, source }
 }

@@ -1,18 +1,17 @@
 //! Segments: the files of a partition, and where in them an offset stands.
 //!
-//! A segment is named by the offset of its first record. The index of a segment (one entry a
-//! frame) is rebuilt from the frames' headers when it is first asked for, which takes about a
-//! microsecond a frame: less to keep right than an index file, and nothing to repair.
+//! A segment is named by the offset of its first record. Where its frames stand is known by an
+//! index with an entry every 64 KiB, and from there by the frames' headers. A closed segment has
+//! the index in a file beside it; a missing or damaged one is made anew from the headers, which
+//! takes about a microsecond a frame when the segment is in memory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::frame::read_header;
+use super::index::Index;
 use super::{corrupt, io};
 use crate::log::Result;
-
-/// A segment is closed when it reaches this many bytes.
-pub const SEGMENT_BYTES: u64 = 128 << 20;
 
 /// The file of the segment that begins at `base`.
 pub fn segment_path(partition: &Path, base: u64) -> PathBuf {
@@ -31,6 +30,11 @@ pub fn segments(partition: &Path) -> Result<Vec<u64>> {
     Ok(bases)
 }
 
+/// The file of that segment's index.
+pub fn index_path(partition: &Path, base: u64) -> PathBuf {
+    partition.join(format!("{base:020}.idx"))
+}
+
 /// A segment opened for reading.
 pub struct Segment {
     /// Offset of its first record.
@@ -39,15 +43,8 @@ pub struct Segment {
     pub file: File,
     /// The file's path, for errors.
     pub path: PathBuf,
-    frames: Vec<Frame>,
-    indexed: u64,
-}
-
-/// Where a frame begins.
-#[derive(Clone, Copy)]
-struct Frame {
-    base: u64,
-    byte: u64,
+    index_path: PathBuf,
+    index: Index,
 }
 
 impl Segment {
@@ -58,12 +55,13 @@ impl Segment {
             std::io::ErrorKind::NotFound => corrupt(&path, 0, "this segment is missing"),
             _ => io(&path)(e),
         })?;
+        let index_path = index_path(partition, base);
         Ok(Segment {
             base,
             file,
             path,
-            frames: Vec::new(),
-            indexed: 0,
+            index_path,
+            index: Index::default(),
         })
     }
 
@@ -72,22 +70,48 @@ impl Segment {
         Ok(self.file.metadata().map_err(io(&self.path))?.len())
     }
 
-    /// Where the last frame begins whose base is not above `offset`; the frames up to byte
-    /// `limit` are looked at. `None` where all are above, or there are none.
+    /// Where the last frame begins whose base is not above `offset`, among those before byte
+    /// `limit`; `None` where all are above, or there are none.
     pub fn find(&mut self, offset: u64, limit: u64) -> Result<Option<u64>> {
-        self.index(limit)?;
-        let after = self.frames.partition_point(|frame| frame.base <= offset);
-        Ok(after.checked_sub(1).map(|at| self.frames[at].byte))
+        self.extend_index(limit)?;
+        let Some(mut byte) = self.index.find(offset) else {
+            return Ok(None);
+        };
+        let mut found = None;
+        while byte < limit {
+            let header = read_header(&self.file, &self.path, byte, limit)?;
+            if header.base > offset {
+                break;
+            }
+            found = Some(byte);
+            if header.next > offset {
+                break;
+            }
+            byte += header.frame_bytes();
+        }
+        Ok(found)
     }
 
-    fn index(&mut self, limit: u64) -> Result<()> {
-        while self.indexed < limit {
-            let header = read_header(&self.file, &self.path, self.indexed, limit)?;
-            self.frames.push(Frame {
-                base: header.base,
-                byte: self.indexed,
-            });
-            self.indexed += header.frame_bytes();
+    /// Keeps the index of the closed segment beside it, for those who open it later.
+    pub fn save_index(&mut self) -> Result<()> {
+        self.extend_index(self.bytes()?)?;
+        std::fs::write(&self.index_path, self.index.encode()).map_err(io(&self.index_path))
+    }
+
+    fn extend_index(&mut self, limit: u64) -> Result<()> {
+        if self.index.is_empty() {
+            let saved = fs::read(&self.index_path)
+                .ok()
+                .and_then(|bytes| Index::decode(&bytes));
+            // One that reaches farther is of data that were cut since.
+            self.index = saved
+                .filter(|index| index.bytes() <= limit)
+                .unwrap_or_default();
+        }
+        while self.index.bytes() < limit {
+            let byte = self.index.bytes();
+            let header = read_header(&self.file, &self.path, byte, limit)?;
+            self.index.push(header.base, header.frame_bytes());
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::frame::FrameBuilder;
 use super::journal::{Commit, End};
 use super::layout::{sync_dir, try_lock};
-use super::segment::{SEGMENT_BYTES, segment_path, segments};
+use super::segment::{Segment, index_path, segment_path, segments};
 use super::{Shared, corrupt, io};
 use crate::log::{LogError, Record, Result, Writer};
 
@@ -39,7 +39,13 @@ impl LocalWriter {
         let mut partitions = BTreeMap::new();
         for (log, count) in logs {
             let ends = (0..*count).zip(store.ends(log, *count));
-            let of_log = ends.map(|(p, end)| Partition::open(store.paths.partition(log, p), end));
+            let of_log = ends.map(|(p, end)| {
+                Partition::open(
+                    store.paths.partition(log, p),
+                    end,
+                    store.options.segment_bytes,
+                )
+            });
             partitions.insert((*log).to_owned(), of_log.collect::<Result<Vec<_>>>()?);
         }
         let name = name.to_owned();
@@ -120,6 +126,7 @@ impl Writer for LocalWriter {
 /// The end of a partition that is being written.
 struct Partition {
     dir: PathBuf,
+    segment_bytes: u64,
     committed: End,
     /// Behind the last frame written.
     end: End,
@@ -132,9 +139,10 @@ struct Partition {
 }
 
 impl Partition {
-    fn open(dir: PathBuf, committed: End) -> Result<Self> {
+    fn open(dir: PathBuf, committed: End, segment_bytes: u64) -> Result<Self> {
         let mut partition = Partition {
             dir,
+            segment_bytes,
             committed,
             end: committed,
             builder: FrameBuilder::new(),
@@ -157,6 +165,10 @@ impl Partition {
         self.end = self.committed;
         for base in segments(&self.dir)?.into_iter().rev() {
             let path = segment_path(&self.dir, base);
+            if base >= self.end.segment {
+                // Closed ones have an index, which must not outlive what it points to.
+                let _ = fs::remove_file(index_path(&self.dir, base));
+            }
             if base > self.end.segment || self.end.byte == 0 && base == self.end.segment {
                 fs::remove_file(&path).map_err(io(&path))?;
             }
@@ -191,8 +203,12 @@ impl Partition {
     }
 
     fn write_frame(&mut self) -> Result<()> {
-        if self.end.byte >= SEGMENT_BYTES {
+        if self.end.byte >= self.segment_bytes {
             self.unflushed.extend(self.segment.take());
+            let closed = Segment::open(&self.dir, self.end.segment);
+            if let Err(error) = closed.and_then(|mut segment| segment.save_index()) {
+                tracing::warn!(%error, "a segment has no index; reading from it is slower");
+            }
             self.end.segment = self.end.offset;
             self.end.byte = 0;
         }

@@ -176,3 +176,6 @@ impl Store for MemoryStore {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,11 @@ impl Journal {
             if holds_segments(&paths.logs())? {
                 return Err(corrupt(&path, 0, "it is missing, but the logs hold data"));
             }
-            replace(&path, paths.dir(), &State::default())?;
+            replace(
+                &path,
+                paths.dir(),
+                &Entry::Checkpoint(State::default()).encode(),
+            )?;
         }
         let (file, inode) = open_file(&path)?;
         let dir = paths.dir().to_path_buf();
@@ -66,7 +70,7 @@ impl Journal {
             durable,
         };
         journal.read_on()?;
-        journal.check_tail()?;
+        journal.tail()?;
         journal.lock.unlock().map_err(io(&journal.lock_path))?;
         Ok(journal)
     }
@@ -98,9 +102,10 @@ impl Journal {
 
     fn commit_locked(&mut self, commit: Commit) -> Result<()> {
         self.refresh()?;
-        self.check_tail()?;
-        // A predecessor's torn entry, or our own after a full disk.
-        self.file.set_len(self.read).map_err(io(&self.path))?;
+        if !self.tail()?.is_empty() {
+            // A predecessor's torn entry, or our own after a full disk.
+            self.file.set_len(self.read).map_err(io(&self.path))?;
+        }
         let entry = Entry::Commit(commit);
         let bytes = entry.encode();
         if let Err(e) = self.file.write_all_at(&bytes, self.read) {
@@ -112,9 +117,18 @@ impl Journal {
         }
         self.read += bytes.len() as u64;
         self.state.apply(entry);
-        let checkpoint_bytes = Entry::Checkpoint(self.state.clone()).encode().len() as u64;
-        if self.read > self.bytes_max.max(4 * checkpoint_bytes) {
-            replace(&self.path, &self.dir, &self.state)?;
+        if self.read > self.bytes_max {
+            self.compact()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Replaces the journal by a checkpoint, unless that would save little.
+    fn compact(&mut self) -> Result<()> {
+        let checkpoint = Entry::Checkpoint(self.state.clone()).encode();
+        if self.read > 4 * checkpoint.len() as u64 {
+            replace(&self.path, &self.dir, &checkpoint)?;
             self.refresh()?;
         }
         Ok(())
@@ -144,12 +158,19 @@ impl Journal {
             at += length;
         }
         self.read += at as u64;
+        if at > 0 && self.durable {
+            // Another process may be about to flush this entry. What is read here may be acted
+            // upon in a store elsewhere, so it must not vanish with the power.
+            self.file.sync_data().map_err(io(&self.path))?;
+        }
         Ok(())
     }
 
+    /// What stands behind the entries read so far, when they have all been read.
+    ///
     /// With the lock held no one is writing: an entry behind bytes that are none is damage inside
     /// committed data, while such bytes at the very end are a commit that was cut off.
-    fn check_tail(&self) -> Result<()> {
+    fn tail(&self) -> Result<Vec<u8>> {
         let tail = self.rest()?;
         if (1..tail.len()).any(|at| Entry::decode(&tail[at..]).is_some()) {
             return Err(corrupt(
@@ -158,7 +179,7 @@ impl Journal {
                 "an entry does not match its checksum",
             ));
         }
-        Ok(())
+        Ok(tail)
     }
 
     fn rest(&self) -> Result<Vec<u8>> {
@@ -192,11 +213,11 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
 }
 
 /// Puts a journal of one checkpoint in the place of the present one; whole or not at all.
-fn replace(path: &Path, dir: &Path, state: &State) -> Result<()> {
+fn replace(path: &Path, dir: &Path, checkpoint: &[u8]) -> Result<()> {
     let aside = path.with_extension("next");
     let mut file = File::create(&aside).map_err(io(&aside))?;
     file.write_all(FILE_HEADER)
-        .and_then(|()| file.write_all(&Entry::Checkpoint(state.clone()).encode()))
+        .and_then(|()| file.write_all(checkpoint))
         .and_then(|()| file.sync_all())
         .map_err(io(&aside))?;
     fs::rename(&aside, path).map_err(io(path))?;
