@@ -28,7 +28,8 @@ use slots::Slots;
 /// one on.
 ///
 /// Epochs may start anywhere and leave gaps. Data of the current epoch are worked on as they come,
-/// those of later ones wait. `report` hears of every epoch when it is complete on this worker.
+/// those of later ones wait. `report` is called whenever an epoch is complete on this worker, with
+/// its number; of epochs without data it may see only some, and before the first one it may see 0.
 pub fn latest<'scope, R: Record>(
     upserts: StreamVec<'scope, u64, Upsert<R>>,
     pact: impl ParallelizationContract<u64, Vec<Upsert<R>>>,
