@@ -6,8 +6,8 @@ use timely::ExchangeData;
 /// The first 125 bits of the hash of a document's id: what the operators know of it.
 ///
 /// It is made from the first 16 bytes of BLAKE3 of the id, and compares as they do. The last three
-/// bits are cleared, because a stage keeps its flags there: that makes a column 40 bytes and not 48.
-/// Two ids that agree in the other 125 are one document; finding such a pair takes 2⁶² hashes.
+/// bits are cleared, because a stage keeps its flags there: that makes a column 40 bytes and not
+/// 48. Two ids that agree in the other 125 are one document; finding such a pair takes 2⁶² hashes.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -49,10 +49,10 @@
 //! # What the caller must do
 //!
 //! - All upserts of a document come from one sender, in order, and go to one worker ([`latest`]).
-//! - Epochs are consecutive numbers from [`Stage::first_epoch`] on, which is any number and the same
-//!   on all workers, and every worker's input advances through each of them, data or none.
-//! - An input closes only when the last epoch is complete (a probe behind the stages has passed it):
-//!   a worker that sees the end before that may leave, and the others would wait for its letters.
+//! - Epochs are consecutive numbers from [`Stage::first_epoch`] on, which is any number and the
+//!   same on all workers, and every worker's input advances through each of them, data or none.
+//! - An input closes only when the last epoch is complete (a probe behind the stages has passed
+//!   it): of several workers, one that sees the end before that may leave while others wait for it.
 //! - A worker that panics leaves the others waiting too: install a panic hook that aborts.
 //! - Inputs are not paced here. What is sent for later epochs waits in memory.
 //!

@@ -5,14 +5,14 @@
 //! cargo bench -p riffle-operators --bench select -- what=select live=10000000 epoch=1000,10000
 //! ```
 //!
-//! Arguments are lists of `what` (latest, select, select_select, reduce), `live`, `epoch`, `workers`
-//! and `groups`; given any, all combinations are run, with the middle for those left out. `updates=`
-//! sets how many upserts are measured. Every combination has a process of its own.
+//! Arguments are lists of `what` (latest, select, select_select, reduce), `live`, `epoch`,
+//! `workers` and `groups`; given any, all combinations are run, with the middle for those left out.
+//! `updates=` sets how many upserts are measured. Every combination has a process of its own.
 //!
-//! 85 % of the upserts are new documents, 10 % replace one, 5 % take one down. Keys are normal, their
-//! mean moves by 0.4 standard deviations while as many documents come as are live, and the middle half
-//! is kept, so both cuts move all the time. An epoch is timed from its first record until the probe
-//! passes it; making the records is not timed. Peak memory is the whole process's.
+//! 85 % of the upserts are new documents, 10 % replace one, 5 % take one down. Keys are normal,
+//! their mean moves by 0.4 standard deviations while as many documents come as are live, and the
+//! middle half is kept, so both cuts move all the time. An epoch is timed from its first record
+//! until the probe passes it; making the records is not timed. Peak memory is the whole process's.
 //!
 //! Where it should not win: with two workers and epochs of 1,000, the two messages of an epoch cost
 //! as much as its work. `reduce` keeps bins of keys, whole ones, which is less than is asked of

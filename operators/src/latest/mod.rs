@@ -22,12 +22,14 @@ use slots::Slots;
 /// carries `R::default()`, and a replacement is one addition without a removal: a
 /// [`select`](crate::select()) behind it, which may keep everything, turns these into full changes.
 ///
-/// `pact` must bring all upserts of a document to one worker: `Exchange::new(|u| u.id.halves()[0])`,
-/// or `Pipeline` where the source's partitions are by id already. Upserts of one document must come
-/// from one sender, in order. A slot taken away in an epoch is given anew from the next one on.
+/// `pact` must bring all upserts of a document to one worker: an `Exchange` by the first half of
+/// the id, or `Pipeline` where the source's partitions are by id already. Upserts of one document
+/// must come from one sender, in order. A slot taken away in an epoch is given anew from the next
+/// one on.
 ///
 /// Epochs may start anywhere and leave gaps. Data of the current epoch are worked on as they come,
-/// those of later ones wait. `report` hears of every epoch when it is complete on this worker.
+/// those of later ones wait. `report` is called whenever an epoch is complete on this worker, with
+/// its number; of epochs without data it may see only some, and before the first one it may see 0.
 pub fn latest<'scope, R: Record>(
     upserts: StreamVec<'scope, u64, Upsert<R>>,
     pact: impl ParallelizationContract<u64, Vec<Upsert<R>>>,

@@ -1,8 +1,10 @@
-//! A hash table from a 32-bit tag to slots, in 8 bytes an entry and with its memory to be prefetched.
+//! A hash table from a 32-bit tag to slots, in 8 bytes an entry and with its memory to be
+//! prefetched.
 //!
 //! The tags are uniform bits of a hash already, so the tag itself is the home's address: homes
-//! ascend with tags and growing is one sweep that looks at no id. hashbrown's table, which hides its
-//! layout, cannot be prefetched and rehashes through the ids; with it `latest` took 2.5 times as long.
+//! ascend with tags and growing is one sweep that looks at no id. hashbrown's table, which hides
+//! its layout, cannot be prefetched and rehashes through the ids; with it `latest` took 2.5 times
+//! as long.
 
 use crate::chunks::prefetch;
 
@@ -47,7 +49,8 @@ impl Table {
         (tag_of(entry) == tag && entry != 0).then(|| slot_of(entry))
     }
 
-    /// Where the slot is that has this tag and is the right one, or where it would be, and the slot.
+    /// Where the slot is that has this tag and is the right one, or where it would be, and the
+    /// slot.
     #[inline(always)]
     pub(super) fn search(&self, tag: u32, right: impl Fn(u32) -> bool) -> (usize, Option<u32>) {
         let mut at = self.home(tag);

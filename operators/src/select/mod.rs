@@ -1,8 +1,8 @@
 //! Exact selection: of each group, the documents in a band of a total order.
 //!
-//! The kept documents of a group are an interval of the order (key, id). So an epoch's result is two
-//! places, the *cuts*, and the work is to find them without looking at all documents, and then to
-//! tell the few that are between a cut's old and new place.
+//! The kept documents of a group are an interval of the order (key, id). So an epoch's result is
+//! two places, the *cuts*, and the work is to find them without looking at all documents, and then
+//! to tell the few that are between a cut's old and new place.
 //!
 //! # Who knows what
 //!
@@ -16,14 +16,15 @@
 //!
 //! 1. While changes come, a member writes columns, adds to one bin and to its log, and notes each
 //!    change against the guards: below one as an amount, inside as an item, above as nothing.
-//! 2. When the epoch is complete at its input, every member sends every owner one letter of *counts*.
+//! 2. When the epoch is complete at its input, every member sends every owner one letter of
+//!    *counts*.
 //! 3. With all counts in, an owner walks each cut along its guard's items to the new target. If it
-//!    leaves the guard, a search begins: the owner asks *questions*; members answer with the marks of
-//!    their bins, splitting only those near the cut; the owner narrows the span by about 30 a round,
-//!    and at last fetches the documents of a new guard.
-//! 4. Every owner sends every member its *cuts*. A member looks at the documents between old and new
-//!    place, and at those that changed; a flag in the column says what was told before, so that each
-//!    change is told once.
+//!    leaves the guard, a search begins: the owner asks *questions*; members answer with the marks
+//!    of their bins, splitting only those near the cut; the owner narrows the span by about 30 a
+//!    round, and at last fetches the documents of a new guard.
+//! 4. Every owner sends every member its *cuts*. A member looks at the documents between old and
+//!    new place, and at those that changed; a flag in the column says what was told before, so that
+//!    each change is told once.
 //! 5. Bins far from the cuts are merged again, up to an eighth of their distance.
 //!
 //! A guard has a 128th of the group, and 16 to 128 documents to each side, so most changes are only
@@ -31,17 +32,17 @@
 //!
 //! # Why it is exact, and stays live
 //!
-//! All is integers: the band's ends are computed from the whole mass, and a cut is the first document
-//! not wholly before its end, over all workers. The place of a cut depends on the documents alone,
-//! never on how it got there. Letters are counted, not awaited by frontier: one from every member,
-//! one from every owner, in each step (`protocol`). So all workers take part in every epoch, which is
-//! why epochs are consecutive. Letters go round a loop that the outputs' frontiers do not depend on
-//! (`operator`).
+//! All is integers: the band's ends are computed from the whole mass, and a cut is the first
+//! document not wholly before its end, over all workers. The place of a cut depends on the
+//! documents alone, never on how it got there. Letters are counted, not awaited by frontier: one
+//! from every member, one from every owner, in each step (`protocol`). So all workers take part in
+//! every epoch, which is why epochs are consecutive. Letters go round a loop that the outputs'
+//! frontiers do not depend on (`operator`).
 //!
 //! # It is not
 //!
-//! A sorted index: nothing far from a cut is ever sorted. Nor a sketch: what it keeps is what a sort
-//! of everything would keep, and the tests compare the two after every epoch.
+//! A sorted index: nothing far from a cut is ever sorted. Nor a sketch: what it keeps is what a
+//! sort of everything would keep, and the tests compare the two after every epoch.
 
 mod bins;
 mod columns;
@@ -113,8 +114,9 @@ pub struct Summary {
 /// The documents inside the band of their group, as changes, and each touched group's numbers.
 ///
 /// In an epoch a document is removed at most once and added at most once, the removal first and
-/// with the record that was added before, and never with equal records. Within an epoch the order of
-/// different documents means nothing. What is kept is said by [`Quota`]; without documents, nothing.
+/// with the record that was added before, and never with equal records. Within an epoch the order
+/// of different documents means nothing. What is kept is said by [`Quota`]; without documents,
+/// nothing.
 ///
 /// `changes` come from [`latest`](crate::latest()) or another `select` on the same workers. `view`
 /// must be a pure function, and the same everywhere: what it says of a document may be asked often

@@ -148,8 +148,8 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
         }
     }
 
-    /// Takes in the letters that are here, also before this worker's epoch is closed, and sends what
-    /// they call for, until nothing is left to do.
+    /// Takes in the letters that are here, also before this worker's epoch is closed, and sends
+    /// what they call for, until nothing is left to do.
     fn deliver(&mut self, mut post: impl FnMut(Mail)) {
         loop {
             while let Some(letter) = self.worker.letter() {

@@ -103,7 +103,8 @@ impl Owner {
     pub(super) fn new(quota: Quota, guard: usize) -> Self {
         Owner {
             quota,
-            guard,
+            // A guard of width 0 would not hold the document at the cut.
+            guard: guard.max(1),
             groups: Vec::new(),
             numbers: Numbers::default(),
             touched: Vec::new(),
@@ -130,6 +131,8 @@ impl Owner {
                 group.touched = true;
                 self.touched.push(number);
             }
+            let sum = group.live.mass.checked_add(tally.live.mass);
+            sum.expect("a group's mass fits in 63 bits");
             group.live += tally.live;
             for (end, i) in group.ends.iter_mut().zip(0..) {
                 end.guard.shift(tally.below[i]);

@@ -14,7 +14,7 @@ type Document = (DocumentHash, Facts);
 type Told = Vec<(Document, u64, isize)>;
 
 proptest! {
-    #![proptest_config(cases(12))]
+    #![proptest_config(cases(30))]
 
     #[test]
     fn differential_select_and_reduce_tell_the_same_changes(scenario in scenario()) {

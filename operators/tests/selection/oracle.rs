@@ -9,7 +9,7 @@ use crate::dataflow::run;
 use crate::scenario::{Facts, Live, Scenario, Weights, by_draw, by_key, cases, play, scenario};
 
 proptest! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn oracle_after_every_epoch_the_kept_set_is_that_of_a_sort(scenario in scenario()) {

@@ -8,7 +8,7 @@ use crate::oracle::apply;
 use crate::scenario::{Epoch, Facts, Live, cases, play, scenario};
 
 proptest! {
-    #![proptest_config(cases(20))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn a_restart_tells_the_same_changes_from_then_on(

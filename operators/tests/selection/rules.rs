@@ -1,10 +1,15 @@
 //! The rules that are easiest to get wrong, each said once and plainly.
 
-use riffle_operators::{Band, Quota, Rate, Upsert};
+use std::sync::mpsc;
+
+use riffle_operators::{Band, Quota, Rate, Stage, Upsert, latest, select};
+use timely::dataflow::InputHandle;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Inspect;
 
 use crate::dataflow::run;
 use crate::oracle::apply;
-use crate::scenario::{Epoch, Facts, Live, Scenario, Weights, id};
+use crate::scenario::{Epoch, Facts, Live, Scenario, Weights, by_key, id};
 
 /// A scenario of which only the number of workers, the guard and the quotas count.
 fn stage(band: Band, ppm: u32) -> Scenario {
@@ -166,5 +171,34 @@ fn the_last_upsert_of_an_epoch_wins_and_only_the_difference_is_told() {
     assert_eq!(
         keys,
         [vec![(1, 2)], vec![], vec![(-1, 2), (1, 4)], vec![(-1, 4)]]
+    );
+}
+
+#[test]
+fn a_worker_alone_finishes_the_epoch_in_which_its_input_ends() {
+    let (sender, told) = mpsc::channel();
+    timely::execute_directly(move |worker| {
+        let usages = sender.clone();
+        let stage = Stage::new(stage(Band::High, 500_000).quotas[0], 3);
+        let mut input = InputHandle::new();
+        worker.dataflow::<u64, _, _>(|scope| {
+            let live = latest(input.to_stream(scope), Pipeline, |_, _| {});
+            let report = move |epoch, usage: &dyn riffle_operators::Usage| {
+                assert!(usage.bytes() > usage.live());
+                usages.send((epoch, usage.live() as i64)).unwrap();
+            };
+            let kept = select(live, stage, by_key, report).kept;
+            kept.inspect(move |change| sender.send((3, change.record.key)).unwrap());
+        });
+        input.advance_to(3);
+        input.send(up(1, facts(10, 1)));
+        input.send(up(2, facts(20, 1)));
+    });
+    let mut told: Vec<(u64, i64)> = told.iter().collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [(3, 2), (3, 20)],
+        "two are live, and the higher one is kept"
     );
 }

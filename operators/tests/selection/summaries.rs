@@ -10,7 +10,7 @@ use crate::oracle::select;
 use crate::scenario::{Live, by_draw, by_key, cases, play, scenario};
 
 proptest! {
-    #![proptest_config(cases(30))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn oracle_summaries_are_those_of_a_sort(scenario in scenario()) {
