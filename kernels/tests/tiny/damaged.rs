@@ -1,15 +1,13 @@
 //! Broken, hostile and unsupported model files give an error that names the fault, never a panic.
 
-mod tiny_model;
-
 use std::fs;
 use std::path::Path;
 
+use crate::model::Tiny;
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{DType, Device, Tensor};
 use riffle_kernels::{LoadOptions, ModelError, load};
-use tiny_model::Tiny;
 
 fn fault(path: &Path) -> ModelError {
     match load(

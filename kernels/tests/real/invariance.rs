@@ -1,7 +1,5 @@
 //! A document's score has the same bits alone, in any batch, and on any number of threads.
 
-mod real_model;
-
 use std::cell::RefCell;
 
 use proptest::collection::vec;
@@ -35,7 +33,7 @@ fn documents() -> impl Strategy<Value = Vec<Vec<u32>>> {
 #[test]
 fn a_document_scores_the_same_bits_in_any_batch_and_on_any_number_of_threads() {
     let [one, two, three] =
-        [1, 2, 3].map(|threads| RefCell::new(real_model::load_on(threads).model));
+        [1, 2, 3].map(|threads| RefCell::new(crate::model::load_on(threads).model));
     let mut runner = TestRunner::new(Config {
         cases: 12,
         ..Config::default()
@@ -59,7 +57,7 @@ fn a_document_scores_the_same_bits_in_any_batch_and_on_any_number_of_threads() {
 
 #[test]
 fn degenerate_batches_are_defined() {
-    let mut loaded = real_model::load_on(2);
+    let mut loaded = crate::model::load_on(2);
     let info = loaded.model.describe().clone();
     let model = &mut loaded.model;
     assert_eq!(model.score(&Batch::new()).unwrap(), []);
