@@ -8,7 +8,8 @@
 //!
 //! Each round measures, in turn, the products of a forward pass alone and scoring at every length,
 //! so that other work on the machine falls on both; the median of the rounds is printed as
-//! `figure<TAB>name<TAB>value<TAB>unit`. It should not win on batches shorter than one tile of 48
+//! `figure<TAB>name<TAB>value<TAB>unit`. On a machine that is busy otherwise, the rate per second of
+//! processor time still says what a quiet core does. It should not win on batches shorter than one tile of 48
 //! tokens, which are filled up to a tile, and a batch below 96 tokens runs on one thread.
 
 use std::path::PathBuf;
@@ -60,21 +61,28 @@ fn measure(loaded: &mut Loaded, batches: &[(String, Batch)], threads: usize, rou
     let products = Products::new(&loaded.config, threads);
     let mut floor = Vec::new();
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); batches.len()];
+    let mut processor_rates = rates.clone();
     for _ in 0..rounds {
         floor.push(products.operations_per_second());
-        for ((_, batch), rates) in batches.iter().zip(&mut rates) {
-            let started = Instant::now();
+        let each = batches
+            .iter()
+            .zip(rates.iter_mut().zip(&mut processor_rates));
+        for ((_, batch), (rates, processor_rates)) in each {
+            let (started, processor_started) = (Instant::now(), processor_seconds());
             let scores = loaded
                 .model
                 .score(batch)
                 .expect("the batch is inside the model's limits");
             rates.push(batch.tokens() as f64 / started.elapsed().as_secs_f64());
+            let processor = processor_seconds() - processor_started;
+            processor_rates.push(batch.tokens() as f64 / processor);
             std::hint::black_box(scores);
         }
     }
     let floor = median(floor);
     figure("products alone", floor / 1e9, "GFLOP/s");
-    for ((name, batch), rates) in batches.iter().zip(rates) {
+    let each = batches.iter().zip(rates.into_iter().zip(processor_rates));
+    for ((name, batch), (rates, processor_rates)) in each {
         let operations: f64 = batch
             .documents()
             .flat_map(|document| 0..document.len())
@@ -96,6 +104,12 @@ fn measure(loaded: &mut Loaded, batches: &[(String, Batch)], threads: usize, rou
             &format!("score, {name} tokens a document, share"),
             speed / floor,
             "of products",
+        );
+        let per_core = median(processor_rates);
+        figure(
+            &format!("score, {name} tokens a document, a core"),
+            per_core,
+            "tokens/processor second",
         );
         let scores = loaded.model.score(batch).expect("as before");
         let nll_nats: f64 = scores.iter().map(|score| score.nll_nats).sum();
@@ -146,6 +160,28 @@ fn read_batch(path: &str) -> Batch {
     let json = std::fs::read(path).expect("the file of token ids is there");
     let documents: Vec<Vec<u32>> = serde_json::from_slice(&json).expect("a list of lists of ids");
     documents.iter().map(Vec::as_slice).collect()
+}
+
+/// Processor time of this process so far, all threads together; not a number where the system does
+/// not say.
+fn processor_seconds() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name in parentheses come the state and ten more fields, then user and system time
+    // in hundredths of a second.
+    let fields = status
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11);
+    let ticks: Vec<f64> = fields
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    match ticks.as_slice() {
+        [user, system] => (user + system) / 100.0,
+        _ => f64::NAN,
+    }
 }
 
 /// Largest memory of this process so far; 0 where the system does not say.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares the CPU scorer with llama.cpp; see llama_cpp.py. Builds llama-cpp-python from source
+# Compares the CPU scorer with llama.cpp; see compare_llama_cpp.py. Builds llama-cpp-python from source
 # (minutes; needs cmake and a C++ compiler) into .cache/llama_cpp the first time.
 set -euo pipefail
 
@@ -16,4 +16,4 @@ for line in map(json.loads, sys.stdin):
     if line.get("executable") and line["target"]["name"] == "score":
         print(line["executable"])')
 model=${RIFFLE_TEST_MODEL:-.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf}
-exec "$python" kernels/benches/llama_cpp.py "$model" "$bench"
+exec "$python" kernels/benches/compare_llama_cpp.py "$model" "$bench"

@@ -4,7 +4,7 @@ Both compute the logits of every position. They take turns, round by round, so t
 machine falls on both, and the ratio printed is the median of the rounds' ratios. llama.cpp keeps the
 weights in four bits and quantises activations as well, so its likelihoods differ by up to 0.01 nats.
 
-Run by llama_cpp.sh, which installs llama-cpp-python and builds the bench; arguments: the model, the
+Run by compare_llama_cpp.sh, which installs llama-cpp-python and builds the bench; arguments: the model, the
 bench's executable.
 """
 
