@@ -21,7 +21,7 @@ import numpy as np
 
 THREADS = 2
 TOKENS = 2048
-LENGTHS = [128, 512, 1024]
+LENGTHS = [512, 128, 1024]
 ROUNDS = 5
 SEPARATOR = 0
 

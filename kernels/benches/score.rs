@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use riffle_kernels::{Batch, Config, LoadOptions, Loaded, load};
+use riffle_kernels::{Batch, Config, LanguageModel, LoadOptions, Loaded, load};
 
-/// Tokens of a batch, about what the engine packs.
-const BATCH_TOKENS: usize = 4096;
+/// Tokens of a batch.
+const BATCH_TOKENS: usize = 2048;
 const LENGTHS: [usize; 4] = [32, 128, 512, 2048];
 
 fn main() {
@@ -52,73 +52,87 @@ fn main() {
             .map(|length| (length.to_string(), batch_of(&loaded, length)))
             .into(),
     };
-    measure(&mut loaded, &batches, threads, rounds);
+    measure(&mut loaded, batches, threads, rounds);
     figure("peak memory", peak_memory_bytes() / 1e6, "MB");
 }
 
+/// One batch and what its rounds took.
+struct Case {
+    name: String,
+    batch: Batch,
+    tokens_per_second: Vec<f64>,
+    tokens_per_processor_second: Vec<f64>,
+    mean_nats: f64,
+}
+
+impl Case {
+    fn new(name: String, batch: Batch) -> Self {
+        let (tokens_per_second, tokens_per_processor_second) = (Vec::new(), Vec::new());
+        Case {
+            name,
+            batch,
+            tokens_per_second,
+            tokens_per_processor_second,
+            mean_nats: f64::NAN,
+        }
+    }
+
+    fn run(&mut self, model: &mut dyn LanguageModel) {
+        let tokens = self.batch.tokens() as f64;
+        let (started, processor_started) = (Instant::now(), processor_seconds());
+        let scores = model
+            .score(&self.batch)
+            .expect("the batch is inside the model's limits");
+        self.tokens_per_second
+            .push(tokens / started.elapsed().as_secs_f64());
+        let processor = processor_seconds() - processor_started;
+        self.tokens_per_processor_second.push(tokens / processor);
+        self.mean_nats = scores.iter().map(|score| score.nll_nats).sum::<f64>() / tokens;
+    }
+
+    fn print(self, config: &Config, floor: f64) {
+        let positions = self
+            .batch
+            .documents()
+            .flat_map(|document| 0..document.len());
+        let operations: f64 = positions.map(|at| config.operations_per_token(at)).sum();
+        let rate = median(self.tokens_per_second);
+        let speed = rate * operations / self.batch.tokens() as f64;
+        let figure = |what: &str, value, unit| {
+            figure(
+                &format!("score, {} tokens a document{what}", self.name),
+                value,
+                unit,
+            );
+        };
+        figure("", rate, "tokens/s");
+        figure(", speed", speed / 1e9, "GFLOP/s");
+        figure(", share", speed / floor, "of products");
+        let per_core = median(self.tokens_per_processor_second);
+        figure(", a core", per_core, "tokens/processor second");
+        figure(", mean", self.mean_nats, "nats");
+    }
+}
+
 /// Runs all rounds and prints the medians.
-fn measure(loaded: &mut Loaded, batches: &[(String, Batch)], threads: usize, rounds: usize) {
+fn measure(loaded: &mut Loaded, batches: Vec<(String, Batch)>, threads: usize, rounds: usize) {
     let products = Products::new(&loaded.config, threads);
     let mut floor = Vec::new();
-    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); batches.len()];
-    let mut processor_rates = rates.clone();
+    let mut cases: Vec<Case> = batches
+        .into_iter()
+        .map(|(name, batch)| Case::new(name, batch))
+        .collect();
     for _ in 0..rounds {
         floor.push(products.operations_per_second());
-        let each = batches
-            .iter()
-            .zip(rates.iter_mut().zip(&mut processor_rates));
-        for ((_, batch), (rates, processor_rates)) in each {
-            let (started, processor_started) = (Instant::now(), processor_seconds());
-            let scores = loaded
-                .model
-                .score(batch)
-                .expect("the batch is inside the model's limits");
-            rates.push(batch.tokens() as f64 / started.elapsed().as_secs_f64());
-            let processor = processor_seconds() - processor_started;
-            processor_rates.push(batch.tokens() as f64 / processor);
-            std::hint::black_box(scores);
-        }
+        cases
+            .iter_mut()
+            .for_each(|case| case.run(loaded.model.as_mut()));
     }
     let floor = median(floor);
     figure("products alone", floor / 1e9, "GFLOP/s");
-    let each = batches.iter().zip(rates.into_iter().zip(processor_rates));
-    for ((name, batch), (rates, processor_rates)) in each {
-        let operations: f64 = batch
-            .documents()
-            .flat_map(|document| 0..document.len())
-            .map(|position| loaded.config.operations_per_token(position))
-            .sum();
-        let rate = median(rates);
-        let speed = rate * operations / batch.tokens() as f64;
-        figure(
-            &format!("score, {name} tokens a document"),
-            rate,
-            "tokens/s",
-        );
-        figure(
-            &format!("score, {name} tokens a document, speed"),
-            speed / 1e9,
-            "GFLOP/s",
-        );
-        figure(
-            &format!("score, {name} tokens a document, share"),
-            speed / floor,
-            "of products",
-        );
-        let per_core = median(processor_rates);
-        figure(
-            &format!("score, {name} tokens a document, a core"),
-            per_core,
-            "tokens/processor second",
-        );
-        let scores = loaded.model.score(batch).expect("as before");
-        let nll_nats: f64 = scores.iter().map(|score| score.nll_nats).sum();
-        figure(
-            &format!("score, {name} tokens a document, mean"),
-            nll_nats / batch.tokens() as f64,
-            "nats",
-        );
-    }
+    cases
+        .into_iter()
+        .for_each(|case| case.print(&loaded.config, floor));
 }
 
 fn figure(name: &str, value: f64, unit: &str) {
