@@ -8,17 +8,18 @@
 //!
 //! Each round measures, in turn, the products of a forward pass alone and scoring at every length,
 //! so that other work on the machine falls on both; the median of the rounds is printed as
-//! `figure<TAB>name<TAB>value<TAB>unit`. It should not win on batches shorter than one tile of 48
+//! `figure<TAB>name<TAB>value<TAB>unit`. On a machine that is busy otherwise, the rate per second of
+//! processor time still says what a quiet core does. It should not win on batches shorter than one tile of 48
 //! tokens, which are filled up to a tile, and a batch below 96 tokens runs on one thread.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use riffle_kernels::{Batch, Config, LoadOptions, Loaded, load};
+use riffle_kernels::{Batch, Config, LanguageModel, LoadOptions, Loaded, load};
 
-/// Tokens of a batch, about what the engine packs.
-const BATCH_TOKENS: usize = 4096;
+/// Tokens of a batch.
+const BATCH_TOKENS: usize = 2048;
 const LENGTHS: [usize; 4] = [32, 128, 512, 2048];
 
 fn main() {
@@ -51,60 +52,87 @@ fn main() {
             .map(|length| (length.to_string(), batch_of(&loaded, length)))
             .into(),
     };
-    measure(&mut loaded, &batches, threads, rounds);
+    measure(&mut loaded, batches, threads, rounds);
     figure("peak memory", peak_memory_bytes() / 1e6, "MB");
 }
 
+/// One batch and what its rounds took.
+struct Case {
+    name: String,
+    batch: Batch,
+    tokens_per_second: Vec<f64>,
+    tokens_per_processor_second: Vec<f64>,
+    mean_nats: f64,
+}
+
+impl Case {
+    fn new(name: String, batch: Batch) -> Self {
+        let (tokens_per_second, tokens_per_processor_second) = (Vec::new(), Vec::new());
+        Case {
+            name,
+            batch,
+            tokens_per_second,
+            tokens_per_processor_second,
+            mean_nats: f64::NAN,
+        }
+    }
+
+    fn run(&mut self, model: &mut dyn LanguageModel) {
+        let tokens = self.batch.tokens() as f64;
+        let (started, processor_started) = (Instant::now(), processor_seconds());
+        let scores = model
+            .score(&self.batch)
+            .expect("the batch is inside the model's limits");
+        self.tokens_per_second
+            .push(tokens / started.elapsed().as_secs_f64());
+        let processor = processor_seconds() - processor_started;
+        self.tokens_per_processor_second.push(tokens / processor);
+        self.mean_nats = scores.iter().map(|score| score.nll_nats).sum::<f64>() / tokens;
+    }
+
+    fn print(self, config: &Config, floor: f64) {
+        let positions = self
+            .batch
+            .documents()
+            .flat_map(|document| 0..document.len());
+        let operations: f64 = positions.map(|at| config.operations_per_token(at)).sum();
+        let rate = median(self.tokens_per_second);
+        let speed = rate * operations / self.batch.tokens() as f64;
+        let figure = |what: &str, value, unit| {
+            figure(
+                &format!("score, {} tokens a document{what}", self.name),
+                value,
+                unit,
+            );
+        };
+        figure("", rate, "tokens/s");
+        figure(", speed", speed / 1e9, "GFLOP/s");
+        figure(", share", speed / floor, "of products");
+        let per_core = median(self.tokens_per_processor_second);
+        figure(", a core", per_core, "tokens/processor second");
+        figure(", mean", self.mean_nats, "nats");
+    }
+}
+
 /// Runs all rounds and prints the medians.
-fn measure(loaded: &mut Loaded, batches: &[(String, Batch)], threads: usize, rounds: usize) {
+fn measure(loaded: &mut Loaded, batches: Vec<(String, Batch)>, threads: usize, rounds: usize) {
     let products = Products::new(&loaded.config, threads);
     let mut floor = Vec::new();
-    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); batches.len()];
+    let mut cases: Vec<Case> = batches
+        .into_iter()
+        .map(|(name, batch)| Case::new(name, batch))
+        .collect();
     for _ in 0..rounds {
         floor.push(products.operations_per_second());
-        for ((_, batch), rates) in batches.iter().zip(&mut rates) {
-            let started = Instant::now();
-            let scores = loaded
-                .model
-                .score(batch)
-                .expect("the batch is inside the model's limits");
-            rates.push(batch.tokens() as f64 / started.elapsed().as_secs_f64());
-            std::hint::black_box(scores);
-        }
+        cases
+            .iter_mut()
+            .for_each(|case| case.run(loaded.model.as_mut()));
     }
     let floor = median(floor);
     figure("products alone", floor / 1e9, "GFLOP/s");
-    for ((name, batch), rates) in batches.iter().zip(rates) {
-        let operations: f64 = batch
-            .documents()
-            .flat_map(|document| 0..document.len())
-            .map(|position| loaded.config.operations_per_token(position))
-            .sum();
-        let rate = median(rates);
-        let speed = rate * operations / batch.tokens() as f64;
-        figure(
-            &format!("score, {name} tokens a document"),
-            rate,
-            "tokens/s",
-        );
-        figure(
-            &format!("score, {name} tokens a document, speed"),
-            speed / 1e9,
-            "GFLOP/s",
-        );
-        figure(
-            &format!("score, {name} tokens a document, share"),
-            speed / floor,
-            "of products",
-        );
-        let scores = loaded.model.score(batch).expect("as before");
-        let nll_nats: f64 = scores.iter().map(|score| score.nll_nats).sum();
-        figure(
-            &format!("score, {name} tokens a document, mean"),
-            nll_nats / batch.tokens() as f64,
-            "nats",
-        );
-    }
+    cases
+        .into_iter()
+        .for_each(|case| case.print(&loaded.config, floor));
 }
 
 fn figure(name: &str, value: f64, unit: &str) {
@@ -146,6 +174,28 @@ fn read_batch(path: &str) -> Batch {
     let json = std::fs::read(path).expect("the file of token ids is there");
     let documents: Vec<Vec<u32>> = serde_json::from_slice(&json).expect("a list of lists of ids");
     documents.iter().map(Vec::as_slice).collect()
+}
+
+/// Processor time of this process so far, all threads together; not a number where the system does
+/// not say.
+fn processor_seconds() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name in parentheses come the state and ten more fields, then user and system time
+    // in hundredths of a second.
+    let fields = status
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11);
+    let ticks: Vec<f64> = fields
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    match ticks.as_slice() {
+        [user, system] => (user + system) / 100.0,
+        _ => f64::NAN,
+    }
 }
 
 /// Largest memory of this process so far; 0 where the system does not say.

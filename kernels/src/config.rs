@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn sizes_outside_their_limits_are_refused_by_name() {
-        let break_one: [(&str, fn(&mut Config)); 6] = [
+        type Change = fn(&mut Config);
+        let break_one: [(&str, Change); 6] = [
             ("number of layers", |c| c.layers = 0),
             ("embedding width", |c| c.width = 1 << 17),
             ("number of key/value heads", |c| c.kv_heads = 10),

@@ -80,7 +80,10 @@ pub(super) fn attend(
         let scale = 1.0 / (width as f32).sqrt();
         multiply(&mut scratch.scores, keys, queries, key.transposed(), scale);
         let weights = |scores: &mut [f32]| softmax_causal(scores, keys, block.start, group);
-        let sums = pulp::Arch::new().dispatch(|| weights(&mut scratch.scores));
+        let sums = pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || weights(&mut scratch.scores),
+        );
         let weights = Strided::rows(&scratch.scores, rows, keys, keys);
         multiply(&mut scratch.values, width, weights, value, 1.0);
 

@@ -2,7 +2,8 @@
 //!
 //! Sums run in [`LANES`] fixed lanes, which are then added in order, and products and sums are
 //! never fused: so these functions give the same bits on every machine, however wide its vectors
-//! are. `pulp` compiles each caller for the widest vectors and chooses at run time.
+//! are. Callers stand inside `pulp::Arch::dispatch`, which compiles them for the widest vectors and
+//! chooses at run time; their closures must be `#[inline(always)]` to be compiled there.
 
 /// Partial sums kept side by side: one AVX-512 register of f32.
 const LANES: usize = 16;

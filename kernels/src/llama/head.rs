@@ -47,14 +47,17 @@ pub(super) fn tile_nll(
             .iter_mut()
             .zip(targets)
             .zip(logits.chunks_exact(PANELS * PANEL));
-        pulp::Arch::new().dispatch(|| {
-            for ((row, target), logits) in each_row {
-                row.add(&logits[..tokens.len()]);
-                if tokens.contains(&(*target as usize)) {
-                    row.target = logits[*target as usize - tokens.start];
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for ((row, target), logits) in each_row {
+                    row.add(&logits[..tokens.len()]);
+                    if tokens.contains(&(*target as usize)) {
+                        row.target = logits[*target as usize - tokens.start];
+                    }
                 }
-            }
-        });
+            },
+        );
     }
     for (nll, row) in nll_nats.iter_mut().zip(rows) {
         *nll = row.sum.ln() + f64::from(row.largest) - f64::from(row.target);

@@ -134,11 +134,14 @@ impl Layer {
                 norm_tile(stream, &self.attention_norm, config.norm_epsilon, normed);
                 self.qkv.apply(normed, qkv);
                 let positions = rows.positions[tile * TILE..].iter();
-                pulp::Arch::new().dispatch(|| {
-                    for (row, position) in qkv.chunks_exact_mut(stride).zip(positions) {
-                        rope.turn(&mut row[..turned], *position);
-                    }
-                });
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for (row, position) in qkv.chunks_exact_mut(stride).zip(positions) {
+                            rope.turn(&mut row[..turned], *position);
+                        }
+                    },
+                );
             },
         );
     }
@@ -186,26 +189,32 @@ impl Layer {
         self.up.apply(&buffers.normed, &mut buffers.up);
         let gate = buffers.gate.chunks_exact(self.gate.out_stride());
         let up = buffers.up.chunks_exact(self.up.out_stride());
-        pulp::Arch::new().dispatch(|| {
-            let hidden = buffers.hidden.chunks_exact_mut(self.down.inputs());
-            for (hidden, (gate, up)) in hidden.zip(gate.zip(up)) {
-                swiglu(gate, up, hidden);
-            }
-        });
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let hidden = buffers.hidden.chunks_exact_mut(self.down.inputs());
+                for (hidden, (gate, up)) in hidden.zip(gate.zip(up)) {
+                    swiglu(gate, up, hidden);
+                }
+            },
+        );
         self.down.apply(&buffers.hidden, &mut buffers.to_stream);
     }
 
     /// Adds a projection's result, in its own stride, to a tile of the residual stream.
     fn add_tile(&self, stream: &mut [f32], projected: &[f32]) {
         let (width, stride) = (self.output.outputs(), self.output.out_stride());
-        pulp::Arch::new().dispatch(|| {
-            for (row, projected) in stream
-                .chunks_exact_mut(width)
-                .zip(projected.chunks_exact(stride))
-            {
-                add(row, projected);
-            }
-        });
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (row, projected) in stream
+                    .chunks_exact_mut(width)
+                    .zip(projected.chunks_exact(stride))
+                {
+                    add(row, projected);
+                }
+            },
+        );
     }
 }
 
@@ -233,11 +242,14 @@ impl FeedForward {
 /// RMSNorm of each row of a tile, `[TILE, C]`.
 pub(super) fn norm_tile(tile: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = gain.len();
-    pulp::Arch::new().dispatch(|| {
-        for (row, out) in tile.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            rms_norm(row, gain, epsilon, out);
-        }
-    });
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (row, out) in tile.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                rms_norm(row, gain, epsilon, out);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

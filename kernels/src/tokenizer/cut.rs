@@ -58,7 +58,8 @@ impl Splits {
         if self == Splits::Unknown || from >= text.len() {
             return text.len();
         }
-        let from = text.floor_char_boundary(from);
+        let is_boundary = |at: &usize| text.is_char_boundary(*at);
+        let from = (0..=from).rev().find(is_boundary).unwrap_or(0);
         let mut before = text[..from].chars().next_back();
         for (at, after) in text[from..].char_indices() {
             if before.is_some_and(|before| self.is_end(before, after)) {

@@ -94,7 +94,7 @@ impl Tokenizer {
         Ok(Tokenizer {
             inner,
             separator,
-            splits_at_words: true,
+            splits,
         })
     }
 
@@ -114,11 +114,11 @@ impl Tokenizer {
         inner.set_encode_special_tokens(true);
         let end_of_text = inner.token_to_id(END_OF_TEXT).map(|id| id as usize);
         let separator = separator(path, end_of_text.or(begin))?;
-        let splits_at_words = cut::applies_to(&inner);
+        let splits = Splits::of(&inner);
         Ok(Tokenizer {
             inner,
             separator,
-            splits_at_words,
+            splits,
         })
     }
 

@@ -115,7 +115,7 @@ impl Tiny {
             .tensors
             .iter()
             .map(|(name, tensor)| {
-                let is_turned = name.contains("q_proj") || name.contains("k_proj");
+                let is_turned = name.contains("q_proj.weight") || name.contains("k_proj.weight");
                 let tensor = if is_turned {
                     interleaved(tensor)
                 } else {

@@ -1,13 +1,11 @@
 //! The same weights give the same scores from every format that a model may come in.
 
-mod tiny_model;
-
 use std::path::Path;
 
+use crate::model::Tiny;
 use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use riffle_kernels::{Batch, LoadOptions, Loaded, load};
-use tiny_model::Tiny;
 
 const TEXT: &str = "The 42nd heron, the other heron: <|endoftext|> the\tthird — ende. ";
 
@@ -104,7 +102,7 @@ fn a_model_describes_itself() {
     );
     assert_eq!(
         (info.vocabulary, info.context_tokens),
-        (260, tiny_model::CONTEXT)
+        (260, crate::model::CONTEXT)
     );
     assert!(info.weight_bytes >= 4 * info.parameters);
     assert!(info.backend.starts_with("cpu f32 "), "{}", info.backend);

@@ -1,15 +1,13 @@
 //! Broken, hostile and unsupported model files give an error that names the fault, never a panic.
 
-mod tiny_model;
-
 use std::fs;
 use std::path::Path;
 
+use crate::model::Tiny;
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{DType, Device, Tensor};
 use riffle_kernels::{LoadOptions, ModelError, load};
-use tiny_model::Tiny;
 
 fn fault(path: &Path) -> ModelError {
     match load(
@@ -311,11 +309,30 @@ fn fault_safetensors_that_do_not_hold_what_they_say() {
     fs::write(&path, &huge).unwrap();
     assert_says(directory.path(), "a header of 18446744073709551615 bytes");
 
-    let header = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,0]}}"#;
-    let mut overflowing = (header.len() as u64).to_le_bytes().to_vec();
-    overflowing.extend(header.as_bytes());
-    fs::write(&path, &overflowing).unwrap();
-    assert_says(directory.path(), "the tensor a has a wrong size");
+    let cases = [
+        (
+            r#"{"a":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,0]}}"#,
+            "overflow",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,12]}}"#,
+            "damaged",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#,
+            "the tensor a goes past",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}}"#,
+            "damaged",
+        ),
+    ];
+    for (header, expected) in cases {
+        let mut lying = (header.len() as u64).to_le_bytes().to_vec();
+        lying.extend(header.as_bytes());
+        fs::write(&path, &lying).unwrap();
+        assert_says(directory.path(), expected);
+    }
 }
 
 #[test]
