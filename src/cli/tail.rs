@@ -91,4 +91,22 @@ mod tests {
             assert!(wrong.parse::<TailFrom>().is_err(), "{wrong}");
         }
     }
+
+    #[derive(clap::Parser)]
+    struct Tail {
+        #[command(flatten)]
+        args: TailArgs,
+    }
+
+    #[test]
+    fn a_count_from_the_end_is_no_flag() {
+        use clap::Parser;
+        let Tail { args } =
+            Tail::try_parse_from(["tail", "dead-letters", "--from", "-10"]).unwrap();
+        assert_eq!(
+            (args.log, args.from),
+            (TailLog::DeadLetters, Some(TailFrom::Last(10)))
+        );
+        assert!(Tail::try_parse_from(["tail", "scored", "--from", "-x"]).is_err());
+    }
 }

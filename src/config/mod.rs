@@ -125,6 +125,7 @@ impl Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Local {
     /// The directory of the local logs, and of the mirror of scored records.
+    #[serde(deserialize_with = "values::path")]
     pub dir: PathBuf,
 }
 
@@ -237,6 +238,7 @@ impl Default for Curated {
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
     /// The reference model: a GGUF file or a Hugging Face directory.
+    #[serde(deserialize_with = "values::path")]
     pub model: PathBuf,
     /// Where a document's perplexity comes from.
     pub perplexity: PerplexityFrom,
