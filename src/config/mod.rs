@@ -26,10 +26,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Problem};
-pub use field_path::FieldPath;
+pub use field_path::{FieldPath, FieldPathError};
 pub use kafka::KafkaProperties;
 pub use load::{FILE, Loaded, Sources, load};
-pub use rate::Rate;
+pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
