@@ -389,6 +389,45 @@ fn every_prefix_of_a_file_is_read_or_refused_without_a_panic() {
 }
 
 #[test]
+fn wrong_shapes_are_told_in_the_words_of_toml() {
+    for (text, message) in [
+        (
+            "kafka=5",
+            "kafka: invalid type: string \"5\", expected a table",
+        ),
+        (
+            "score=5",
+            "score: invalid type: integer `5`, expected a table",
+        ),
+        (
+            "select={}",
+            "select: invalid type: table, expected an array",
+        ),
+        (
+            "select=[5]",
+            "select[0]: invalid type: integer `5`, expected a table",
+        ),
+        (
+            "select=[{by='random', rate='x'}]",
+            "select[0].rate: invalid type: string \"x\", expected a number",
+        ),
+        ("documents.log=[]", "documents.log: invalid type: array"),
+        ("local.dir=", "local.dir: an empty text is no path"),
+        ("kafka.client.id={}", "kafka.client.id: "),
+        (
+            "documents.log=Kafka",
+            "documents.log: unknown variant `Kafka`, expected `local` or `kafka`",
+        ),
+    ] {
+        let error = set(text).error();
+        assert!(
+            error.contains(message) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let sources = Sources {
         file: Some("/nowhere/riffle.toml".into()),

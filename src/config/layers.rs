@@ -160,13 +160,14 @@ fn flatten(table: Map<String, Value>, path: &mut KeyPath, each: &mut dyn FnMut(&
     for (name, value) in table {
         path.push(name);
         match value {
-            Value::Object(table) if !is_reference(&table) => flatten(table, path, each),
+            Value::Object(table) if is_nested(&table) => flatten(table, path, each),
             value => each(path, value),
         }
         path.pop();
     }
 }
 
-fn is_reference(table: &Map<String, Value>) -> bool {
-    !table.is_empty() && table.keys().all(|name| name == "file" || name == "env")
+/// Whether a table holds more names, and is not a value or meant to be one.
+fn is_nested(table: &Map<String, Value>) -> bool {
+    table.keys().any(|name| name != "file" && name != "env")
 }

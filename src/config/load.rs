@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
@@ -13,7 +14,7 @@ use super::layers;
 use super::nearest::nearest;
 use super::origin::{KeyPath, dotted};
 use super::tree::Tree;
-use super::{Config, properties};
+use super::{Config, LogKind, properties};
 
 /// The file that is taken without being named, in the current directory.
 pub const FILE: &str = "riffle.toml";
@@ -93,23 +94,27 @@ fn merged(sources: &Sources) -> Result<Tree, ConfigError> {
 /// A log is of the kind of the one before it unless its own is given.
 fn fill_log_kinds(tree: &mut Tree) {
     for (from, to) in [("documents", "scored"), ("scored", "curated")] {
-        let (Some(kind), None) = (tree.get(&[from, "log"]).cloned(), tree.get(&[to, "log"])) else {
-            continue;
-        };
-        let section = tree
+        let [from, to] = [from, to].map(|section| [section.to_owned(), "log".to_owned()]);
+        let given = tree
             .values
-            .entry(to)
-            .or_insert_with(|| Value::Object(Default::default()));
-        let Value::Object(section) = section else {
+            .get(&from[0])
+            .and_then(|section| section.get("log"));
+        let Some(kind) = given
+            .filter(|kind| LogKind::deserialize(*kind).is_ok())
+            .cloned()
+        else {
             continue;
         };
+        let empty = || Value::Object(Map::new());
+        let Value::Object(section) = tree.values.entry(&to[0]).or_insert_with(empty) else {
+            continue;
+        };
+        if section.contains_key("log") {
+            continue;
+        }
         section.insert("log".to_owned(), kind);
-        if let Some(origin) = tree
-            .origins
-            .get([from.to_owned(), "log".to_owned()].as_slice())
-        {
-            tree.origins
-                .insert(vec![to.to_owned(), "log".to_owned()], origin.clone());
+        if let Some(origin) = tree.origins.get(from.as_slice()).cloned() {
+            tree.origins.insert(to.to_vec(), origin);
         }
     }
 }
@@ -173,12 +178,34 @@ fn leave_out(values: &mut Map<String, Value>, path: &[String]) -> bool {
 }
 
 fn misfit(tree: &Tree, path: &KeyPath, error: &serde_json::Error) -> Problem {
-    let problem = Problem::new(format!("{}: {error}", dotted(path)));
+    let problem = Problem::new(format!(
+        "{}: {}",
+        dotted(path),
+        in_toml_words(&error.to_string())
+    ));
     let problem = match keys::meaning(path) {
         Some(meaning) => problem.help(meaning),
         None => problem,
     };
     place(tree, problem, std::slice::from_ref(path))
+}
+
+/// A message of serde's in the words of TOML instead of Rust's.
+fn in_toml_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let found = found
+        .replace("type: map", "type: table")
+        .replace("type: sequence", "type: array");
+    let expected = match expected {
+        "a map" => "a table",
+        "a sequence" => "an array",
+        "f64" => "a number",
+        name if name.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn placed(tree: &Tree, finding: Finding) -> Problem {

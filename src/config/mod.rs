@@ -26,10 +26,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Problem};
-pub use field_path::FieldPath;
+pub use field_path::{FieldPath, FieldPathError};
 pub use kafka::KafkaProperties;
 pub use load::{FILE, Loaded, Sources, load};
-pub use rate::Rate;
+pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
@@ -125,6 +125,7 @@ impl Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Local {
     /// The directory of the local logs, and of the mirror of scored records.
+    #[serde(deserialize_with = "values::path")]
     pub dir: PathBuf,
 }
 
@@ -237,6 +238,7 @@ impl Default for Curated {
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
     /// The reference model: a GGUF file or a Hugging Face directory.
+    #[serde(deserialize_with = "values::path")]
     pub model: PathBuf,
     /// Where a document's perplexity comes from.
     pub perplexity: PerplexityFrom,

@@ -40,16 +40,6 @@ impl Tree {
         self.origins.extend(over.origins);
     }
 
-    /// The value at a path.
-    pub(super) fn get(&self, path: &[&str]) -> Option<&Value> {
-        let (section, rest) = path.split_first()?;
-        rest.iter()
-            .try_fold(self.values.get(*section)?, |value, name| match value {
-                Value::Array(array) => array.get(name.parse::<usize>().ok()?),
-                value => value.get(name),
-            })
-    }
-
     /// The origin of the path, or else of the nearest value around it.
     pub(super) fn origin(&self, path: &[String]) -> Option<&Origin> {
         (1..=path.len())

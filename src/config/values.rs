@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -25,7 +26,7 @@ pub enum LogKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldOf {
-    /// The field's path.
+    /// The field's path: names joined by dots, such as metadata.perplexity.
     pub field: FieldPath,
 }
 
@@ -155,4 +156,13 @@ pub(super) fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
         )));
     }
     Ok(name)
+}
+
+/// Reads a path, which must not be empty.
+pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    if path.is_empty() {
+        return Err(de::Error::custom("an empty text is no path"));
+    }
+    Ok(PathBuf::from(path))
 }
