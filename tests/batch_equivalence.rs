@@ -214,7 +214,7 @@ impl World {
     }
 
     fn committed_rules(&self) -> Option<Vec<Stage>> {
-        let writer = self.store.writer("curate", &[]).ok()?;
+        let writer = self.store.writer("curate-curated", &[]).ok()?;
         let progress = riffle::records::Progress::decode(writer.position()?).unwrap();
         Some(serde_json::from_str(&progress.rules).unwrap())
     }
@@ -296,7 +296,7 @@ fn curating(
         },
     )?;
     // Ends the transaction of a scorer that crashed: nothing behind it can be read before.
-    drop(store.writer("score", &[SCORED])?);
+    drop(store.writer("score-scored", &[SCORED])?);
     let end = store.ends(SCORED)?;
     Ok(Curate {
         scored_store: Arc::clone(&store),

@@ -19,8 +19,11 @@ use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Position, Received, Store};
 use crate::records::Progress;
 
-/// The name of curate's writer: at most one of a store is live.
-const WRITER: &str = "curate";
+/// The name of the curator's writer: at most one is live. It names the log, since on one Kafka
+/// cluster other pipelines may have curators of their own.
+fn writer_of(curated: &str) -> String {
+    format!("curate-{curated}")
+}
 
 /// Scored records are small in memory, so an epoch is bounded by time more than by this.
 const EPOCH_BYTES_FIRST: usize = 64 << 20;
@@ -180,7 +183,7 @@ fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, Engi
         },
     )?;
     Ok(Outputs {
-        writer: store.writer(WRITER, &[&curate.curated, &curate.statistics])?,
+        writer: store.writer(&writer_of(&curate.curated), &[&curate.curated, &curate.statistics])?,
         curated: curate.curated.clone(),
         partitions,
         statistics: curate.statistics.clone(),
@@ -196,7 +199,7 @@ fn last_progress(
         return Ok(None);
     };
     let progress = Progress::decode(bytes).map_err(|source| EngineError::Progress {
-        writer: WRITER.to_owned(),
+        writer: writer_of(&outputs.curated),
         source,
     })?;
     progress.check_partitions(scored, partitions)?;
@@ -208,7 +211,7 @@ fn last_progress(
 fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
     let (stages, groups) =
         rules::from_text(&progress.rules).map_err(|source| EngineError::Progress {
-            writer: WRITER.to_owned(),
+            writer: writer_of(&curate.curated),
             source: source.into(),
         })?;
     tracing::info!("the selection rules have changed: publishing the difference");

@@ -112,7 +112,12 @@ fn score_of(
         threads => threads.into(),
     };
     Ok(Score {
-        until: until(until_end, &documents_store, &documents, Arc::new(AtomicBool::new(true))),
+        until: until(
+            until_end,
+            &documents_store,
+            &documents,
+            Arc::new(AtomicBool::new(true)),
+        ),
         documents_store,
         documents,
         scored_store: stores.of(config.scored.log)?,

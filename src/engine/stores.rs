@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{Config, LogKind};
 use crate::log::kafka::{KafkaStore, TopicOptions};
 use crate::log::local::{LocalOptions, LocalStore};
+use crate::log::mirror::MirroredStore;
 use crate::log::{Result, Store};
 
 /// The stores of a configuration.
@@ -40,6 +41,16 @@ impl<'a> Stores<'a> {
     pub fn scored_for_curate(&self) -> Result<Arc<dyn Store>> {
         let scored = &self.config.scored;
         match scored.log {
+            LogKind::Kafka if scored.mirror_bytes_max > 0 => {
+                let dir = self.config.local.dir.join("mirror");
+                let (kafka, bytes_max) = (self.kafka()?, scored.mirror_bytes_max);
+                Ok(Arc::new(MirroredStore::new(
+                    kafka,
+                    &scored.topic,
+                    &dir,
+                    bytes_max,
+                )?))
+            }
             kind => self.of(kind),
         }
     }

@@ -16,8 +16,11 @@ use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Received, Store};
 use crate::records::Progress;
 
-/// The name of score's writer: at most one of a store is live.
-const WRITER: &str = "score";
+/// The name of the scorer's writer: at most one is live. It names the log, since on one Kafka
+/// cluster other pipelines may have scorers of their own.
+fn writer_of(scored: &str) -> String {
+    format!("score-{scored}")
+}
 
 /// What gives the scores.
 pub enum Scorer {
@@ -69,17 +72,10 @@ const EPOCH_BYTES_MAX: usize = 32 << 20;
 /// later call goes on from there.
 pub fn score(score: Score) -> Result<(), EngineError> {
     let partitions = partitions(&score)?;
-    let writer = score
-        .scored_store
-        .writer(WRITER, &[&score.scored, &score.dead_letters])?;
-    let progress = writer
-        .position()
-        .map(Progress::decode)
-        .transpose()
-        .map_err(|source| EngineError::Progress {
-            writer: WRITER.to_owned(),
-            source,
-        })?;
+    let (name, logs) = (writer_of(&score.scored), [&*score.scored, &*score.dead_letters]);
+    let writer = score.scored_store.writer(&name, &logs)?;
+    let progress = writer.position().map(Progress::decode).transpose();
+    let progress = progress.map_err(|source| EngineError::Progress { writer: name, source })?;
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }

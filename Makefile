@@ -1,0 +1,35 @@
+# Riffle's commands. Each installs what it needs and says what it does.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench models kafka build
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## Build the release binary, target/release/riffle
+	cargo build --release --locked
+
+models: ## Fetch the reference model into models/
+	scripts/fetch-models
+
+demo: models ## Score and curate real text on the CPU, and show what was kept and why (about 5 minutes)
+	cargo build --release --locked
+	scripts/demo
+
+test: models ## Run every test, with a real Kafka broker and kcat
+	scripts/kafka fetch
+	scripts/fetch-kcat
+	cargo test --workspace --locked
+
+lint: ## Check formatting, lints and dependencies
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	scripts/cargo-deny check
+
+bench: ## Print the README's CPU figures; NAME=select for one bench
+	scripts/bench $(NAME)
+
+kafka: ## Run a Kafka broker on 127.0.0.1:9092 to play with, until Ctrl-C
+	scripts/kafka run
