@@ -15,5 +15,5 @@ bench=$(cargo bench -p riffle-kernels --bench score --no-run --message-format=js
 for line in map(json.loads, sys.stdin):
     if line.get("executable") and line["target"]["name"] == "score":
         print(line["executable"])')
-model=${RIFFLE_TEST_MODEL:-.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf}
+model=${RIFFLE_TEST_MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 exec "$python" kernels/benches/compare_llama_cpp.py "$model" "$bench"

@@ -147,7 +147,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn model_path() -> PathBuf {
     let default = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf"
+        "/../models/SmolLM2-135M-Instruct.Q4_1.gguf"
     );
     std::env::var_os("RIFFLE_TEST_MODEL").map_or(default.into(), PathBuf::from)
 }

@@ -25,7 +25,7 @@ fn path() -> PathBuf {
     match std::env::var_os("RIFFLE_TEST_MODEL") {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+            .join("../models/SmolLM2-135M-Instruct.Q4_1.gguf"),
     }
 }
 
