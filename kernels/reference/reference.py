@@ -6,7 +6,7 @@ order, full logits, and byte-level BPE written out below (split, then merge the 
 is left). Usage:
 
     pip install -r requirements.txt
-    python reference.py ../../.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf > golden.json
+    python reference.py ../../models/SmolLM2-135M-Instruct.Q4_1.gguf > golden.json
 """
 
 import hashlib
