@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use riffle::cli::{self, Cli};
 
 fn main() -> ExitCode {
+    end_with_a_panic();
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(code) => return code,
@@ -18,4 +19,14 @@ fn main() -> ExitCode {
         let _ = io::stderr().write_all(report.as_bytes());
     }
     ExitCode::from(failure.exit_code())
+}
+
+/// Lets a panic of any thread end the process. It is a bug wherever it happens, and a dataflow
+/// that lost one of its workers would wait for ever; what is not committed is done again.
+fn end_with_a_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
