@@ -4,6 +4,8 @@
 //! takedowns, unusable records, several partitions, one and two workers, epochs of any size,
 //! changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -333,14 +335,16 @@ fn latest<'a>(records: impl Iterator<Item = &'a Received>) -> BTreeMap<Vec<u8>, 
     live
 }
 
+/// A document in a group's order: its key, its id's hash, its mass, its id.
+type Ranked = (i64, [u8; 16], u64, Vec<u8>);
+
 /// What a batch job selects of the scored log before `offsets`: scored records by id.
 fn batch(scored: &[Received], offsets: &Offsets, stages: &[Stage]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let before =
         |r: &&Received| r.position.offset() < offsets.0[usize::from(r.position.partition())];
     let mut kept = latest(scored.iter().filter(before));
     for stage in stages {
-        let mut groups: BTreeMap<Option<String>, Vec<(i64, [u8; 16], u64, Vec<u8>)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Option<String>, Vec<Ranked>> = BTreeMap::new();
         for (id, value) in &kept {
             let scored = Scored::decode(value).unwrap();
             let hash: [u8; 16] = blake3::hash(id).as_bytes()[..16].try_into().unwrap();
@@ -383,10 +387,7 @@ fn key(stage: &Stage, scored: &Scored<'_>, hash: [u8; 16]) -> i64 {
 }
 
 /// The documents that lie wholly inside the band, as ALGORITHMS describes it: k of the mass M.
-fn band<'a>(
-    stage: &Stage,
-    documents: &'a [(i64, [u8; 16], u64, Vec<u8>)],
-) -> impl Iterator<Item = &'a Vec<u8>> {
+fn band<'a>(stage: &Stage, documents: &'a [Ranked]) -> impl Iterator<Item = &'a Vec<u8>> {
     let total: u64 = documents.iter().map(|d| d.2).sum();
     let width = total * u64::from(stage.rate().ppm()) / 1_000_000;
     let start = match stage {

@@ -76,15 +76,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The selection stages as JSON whose bytes stay the same as long as the stages mean the same:
-    /// defaults written out, keys in alphabetical order, rates in parts per million.
-    ///
-    /// Progress records hold a hash of it, so that curate knows a changed rule from a restart.
-    pub fn rules_json(&self) -> String {
-        let stages: Vec<_> = self.select.iter().map(Stage::canonical).collect();
-        serde_json::json!({ "select": stages }).to_string()
-    }
-
     /// The kinds of the documents, scored and curated logs, with the key that sets each.
     pub fn log_kinds(&self) -> [(&'static str, LogKind); 3] {
         [

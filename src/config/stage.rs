@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Value, json};
 
 use super::{FieldPath, Rate};
 
@@ -83,26 +82,6 @@ impl Stage {
                 group_by.as_ref()
             }
         }
-    }
-
-    /// The stage as JSON for the hash of the rules; see [`super::Config::rules_json`].
-    pub(super) fn canonical(&self) -> Value {
-        let mut json = json!({
-            "rate_ppm": self.rate().ppm(),
-            "mass": self.mass(),
-            "group_by": self.group_by(),
-        });
-        match self {
-            Stage::Perplexity { keep, .. } => {
-                json["by"] = json!("perplexity");
-                json["keep"] = json!(keep);
-            }
-            Stage::Random { seed, .. } => {
-                json["by"] = json!("random");
-                json["seed"] = json!(seed);
-            }
-        }
-        json
     }
 }
 

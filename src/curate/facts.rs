@@ -23,6 +23,10 @@ pub struct Facts {
 /// The unit of [`Facts::mean_nll`] in nats.
 pub const NANO: f64 = 1e-9;
 
+/// The largest mean negative log-likelihood that is taken, in nats: well within the integers, and
+/// far beyond what a language model gives.
+const MEAN_NLL_MAX: f64 = 1e9;
+
 /// Why a scored record cannot take part.
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
@@ -49,7 +53,7 @@ pub fn upsert(received: &Received, groups: &Groups) -> Result<Upsert<Facts>, Fac
     };
     let scored = Scored::decode(value)?;
     let nll = scored.mean_nll_nats;
-    if !(nll.abs() * 2.0 < i64::MAX as f64 * NANO) {
+    if !nll.is_finite() || nll.abs() > MEAN_NLL_MAX {
         return Err(FactsError::Score(nll));
     }
     let facts = Facts {

@@ -102,7 +102,10 @@ fn view(stage: &Stage, groups: &Groups) -> impl Fn(&Facts, DocumentHash) -> View
     }
 }
 
-fn key(stage: &Stage) -> Box<dyn Fn(&Facts, DocumentHash) -> i64> {
+/// Where documents stand in a stage's order.
+type Key = Box<dyn Fn(&Facts, DocumentHash) -> i64>;
+
+fn key(stage: &Stage) -> Key {
     match *stage {
         Stage::Perplexity { .. } => Box::new(|facts, _| facts.mean_nll),
         Stage::Random { seed, .. } => Box::new(move |_, id| key_of(draw(seed, RANDOM_STAGE, id))),

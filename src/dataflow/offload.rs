@@ -81,7 +81,7 @@ impl<D: Send + 'static, R: Send + 'static> Pool<D, R> {
         W: FnMut(Job<D>) -> Result<Vec<R>, EngineError> + Send + 'static,
     {
         let work: Vec<W> = work.into_iter().collect();
-        let (orders, queue): (Sender<Order<D, R>>, Receiver<Order<D, R>>) = bounded(work.len());
+        let (orders, queue) = bounded::<Order<D, R>>(work.len());
         for (index, mut work) in work.into_iter().enumerate() {
             let queue = queue.clone();
             threads.spawn(format!("{name}-{index}"), move || {

@@ -24,8 +24,9 @@ pub fn load_on(threads: usize) -> Loaded {
 fn path() -> PathBuf {
     match std::env::var_os("RIFFLE_TEST_MODEL") {
         Some(path) => path.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        None => {
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/SmolLM2-135M-Instruct.Q4_1.gguf")
+        }
     }
 }
 
