@@ -23,8 +23,8 @@ const RETRY: Duration = Duration::from_millis(500);
 pub enum Outcome {
     /// A document entered or left the curated set.
     Change(Change<Facts>),
-    /// What a stage did to a group that changed.
-    Summary(StageSummary),
+    /// What a stage did to a group that changed. Boxed, because a replay holds millions of changes.
+    Summary(Box<StageSummary>),
     /// The epoch's end: how far the scored log was read.
     Mark(Mark),
 }
@@ -97,15 +97,15 @@ impl Publisher {
     /// Publishes a complete epoch; returns once it is durable.
     pub fn publish(&mut self, epoch: Job<Outcome>) -> Result<Vec<()>, EngineError> {
         let number = epoch.epoch;
+        if matches!(self.published, Published::Replayed(replay) if replay == number) {
+            self.note_replay(number, &epoch.records);
+            return Ok(Vec::new());
+        }
         // An epoch without a mark was cut short by the end of its reader: it is not committed.
         let (changes, Some(offsets)) = self.sort(epoch.records) else {
             return Ok(Vec::new());
         };
         let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
-            Published::Replayed(replay) if replay == number => {
-                self.count(number, changes.admitted.len(), 0);
-                return Ok(Vec::new());
-            }
             Published::UnderOtherRules(replay, kept) if replay == number => {
                 self.curated = kept.len() as u64;
                 difference(&kept, changes.admitted)
@@ -126,6 +126,20 @@ impl Publisher {
         Counters::add(&self.counters.admitted, admitted as u64);
         Counters::add(&self.counters.withdrawn, changes.withdrawn.len() as u64);
         Ok(Vec::new())
+    }
+
+    /// Takes note of what was published before this start.
+    fn note_replay(&mut self, epoch: u64, outcomes: &[Outcome]) {
+        let mut kept = 0;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Change(change) => kept += i64::from(change.diff),
+                Outcome::Summary(summary) => self.statistics.note(summary),
+                Outcome::Mark(_) => {}
+            }
+        }
+        self.statistics.committed();
+        self.count(epoch, kept as usize, 0);
     }
 
     /// The net changes of an epoch, its end, and, on the way, its statistics.

@@ -45,10 +45,10 @@ pub fn select_by<'s>(
             |_, _| (),
         );
         told.push(selected.summaries.map(move |summary| {
-            Outcome::Summary(StageSummary {
+            Outcome::Summary(Box::new(StageSummary {
                 stage: index,
                 summary,
-            })
+            }))
         }));
         kept = selected.kept;
     }
