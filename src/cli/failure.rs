@@ -91,7 +91,12 @@ impl From<EngineError> for Failure {
 
 impl From<FeedError> for Failure {
     fn from(error: FeedError) -> Self {
-        Failure::Failed(error.into())
+        match &error {
+            FeedError::Log { source, .. } if matches!(**source, LogError::Unavailable { .. }) => {
+                Failure::Unavailable(error.into())
+            }
+            _ => Failure::Failed(error.into()),
+        }
     }
 }
 

@@ -5,12 +5,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2_iter;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::log::Record;
-use crate::records::DocumentError;
+use crate::records::{DocumentError, parse_object};
 
 /// The header of a reject that says where it comes from, as `path:line`.
 pub const SOURCE_HEADER: &str = "riffle-source";
@@ -18,9 +16,6 @@ pub const SOURCE_HEADER: &str = "riffle-source";
 /// The header of a reject that says why it is no document. The scorer turns a record with it into
 /// a dead letter.
 pub const REJECT_HEADER: &str = "riffle-reject";
-
-/// The deepest nesting that JSON parsers which build a tree take, serde_json's among them.
-const DEPTH_MAX: usize = 127;
 
 /// What a record of the documents log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,18 +64,7 @@ impl<'a> Head<'a> {
     /// [`DocumentError`] when the line is no UTF-8, no JSON object, nested too deeply, or has no
     /// string that is not empty as its id.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, DocumentError> {
-        let json = std::str::from_utf8(line).map_err(|error| DocumentError::Utf8 {
-            byte: error.valid_up_to(),
-        })?;
-        // serde would also take an array of the fields' values for the object.
-        if !json.trim_start().starts_with('{') {
-            return Err(DocumentError::Json("a JSON object is expected".into()));
-        }
-        let invalid = |error: serde_json::Error| DocumentError::Json(error.to_string());
-        let fields: Fields<'a> = serde_json::from_str(json).map_err(invalid)?;
-        if memchr2_iter(b'{', b'[', line).nth(DEPTH_MAX).is_some() {
-            serde_json::from_str::<Nested>(json).map_err(invalid)?;
-        }
+        let fields: Fields<'a> = parse_object(line)?;
         if fields.id.is_empty() {
             return Err(DocumentError::EmptyId);
         }
@@ -122,59 +106,6 @@ pub(crate) fn keyed(id: Cow<'_, str>, value: Option<Vec<u8>>) -> Record {
         key: Some(id.into_owned().into_bytes()),
         value,
         headers: Vec::new(),
-    }
-}
-
-/// JSON of any form, which counts against the parser's limit of nesting, as `IgnoredAny` does not.
-struct Nested;
-
-impl<'de> Deserialize<'de> for Nested {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Nested)
-    }
-}
-
-impl<'de> Visitor<'de> for Nested {
-    type Value = Nested;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_unit<E>(self) -> Result<Nested, E> {
-        Ok(Nested)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Nested, A::Error> {
-        while seq.next_element::<Nested>()?.is_some() {}
-        Ok(Nested)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nested, A::Error> {
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            map.next_value::<Nested>().map_err(A::Error::custom)?;
-        }
-        Ok(Nested)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::object::parse_object;
 
 /// Why bytes are no document. `Display` is the reason given in the dead letter.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -49,18 +52,24 @@ pub struct Document<'a> {
     #[serde(borrow)]
     pub text: Cow<'a, str>,
     /// What an earlier run of an engine like this one added; it gives way to our own.
-    #[serde(borrow, default)]
-    pub riffle: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub riffle: Option<&'a RawValue>,
+}
+
+/// The member's value, `null` too: it must give way like any other.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Document<'a> {
     /// The document in `value`, of at most `bytes_max` bytes.
     ///
-    /// Nesting deeper than 128 levels is refused by the JSON parser.
+    /// Nesting deeper than 127 levels is refused, wherever it stands, so that what parses here
+    /// parses as a [`Value`] too as far as its depth goes.
     ///
     /// # Errors
-    /// [`DocumentError`] when the value is too large, is no such document, or has an empty id or
-    /// text.
+    /// [`DocumentError`] when the value is too large, is no such document, is nested too deeply,
+    /// or has an empty id or text.
     pub fn parse(value: &'a [u8], bytes_max: usize) -> Result<Self, DocumentError> {
         if value.len() > bytes_max {
             return Err(DocumentError::TooLarge {
@@ -68,11 +77,7 @@ impl<'a> Document<'a> {
                 limit: bytes_max,
             });
         }
-        let json = std::str::from_utf8(value).map_err(|error| DocumentError::Utf8 {
-            byte: error.valid_up_to(),
-        })?;
-        let document: Document<'a> =
-            serde_json::from_str(json).map_err(|error| DocumentError::Json(error.to_string()))?;
+        let document: Document<'a> = parse_object(value)?;
         if document.id.is_empty() {
             return Err(DocumentError::EmptyId);
         }
@@ -80,6 +85,29 @@ impl<'a> Document<'a> {
             return Err(DocumentError::EmptyText);
         }
         Ok(document)
+    }
+}
+
+impl Document<'_> {
+    /// The JSON that the document was parsed from, `value`, without the member `riffle`. The other
+    /// members keep their bytes.
+    pub fn without_measures(&self, value: &[u8]) -> Vec<u8> {
+        let Some(measures) = self.riffle else {
+            return value.to_vec();
+        };
+        let start = measures.get().as_ptr().addr() - value.as_ptr().addr();
+        let end = start + measures.get().len();
+        let quote = |bytes: &[u8]| memchr::memrchr(b'"', bytes).expect("a member has a name");
+        // However the name is escaped, there is no quotation mark within it.
+        let name = quote(&value[..quote(&value[..start])]);
+        let (before, after) = (
+            value[..name].trim_ascii_end(),
+            value[end..].trim_ascii_start(),
+        );
+        match before.strip_suffix(b",") {
+            Some(before) => [before, after].concat(),
+            None => [before, after.strip_prefix(b",").unwrap_or(after)].concat(),
+        }
     }
 }
 
@@ -132,6 +160,53 @@ mod tests {
             Document::parse(deep.as_bytes(), 1 << 20),
             Err(DocumentError::Json(_))
         ));
+    }
+
+    #[test]
+    fn nesting_is_refused_at_the_depth_that_trees_refuse() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!(r#"{{"id": "a", "text": "b", "x": {open}{close}}}"#)
+        };
+        for (depth, taken) in [(126, true), (127, false), (100_000, false)] {
+            let json = nested(depth);
+            let parsed = Document::parse(json.as_bytes(), 1 << 20);
+            assert_eq!(parsed.is_ok(), taken, "{depth}");
+            assert_eq!(field(json.as_bytes(), "x").is_some(), taken, "{depth}");
+        }
+    }
+
+    #[test]
+    fn an_array_of_the_fields_is_no_document() {
+        let error = Document::parse(br#"["a", "b", null]"#, 100).unwrap_err();
+        assert!(
+            error.to_string().contains("a JSON object is expected"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn earlier_measures_give_way_and_nothing_else_does() {
+        for (json, expected) in [
+            (
+                r#"{"id": "a", "riffle": {"epoch": 1}, "text": "b" }"#,
+                r#"{"id": "a", "text": "b" }"#,
+            ),
+            (
+                r#"{"riffle":null , "id":"a","text":"b"}"#,
+                r#"{ "id":"a","text":"b"}"#,
+            ),
+            // What a tree could not hold stays as it came.
+            (
+                r#"{"id":"a","text":"b","n":1e999,"s":"\ud800","r\u0069ffle" : "\"" }"#,
+                r#"{"id":"a","text":"b","n":1e999,"s":"\ud800"}"#,
+            ),
+            (r#"{"id":"a","text":"b"}"#, r#"{"id":"a","text":"b"}"#),
+        ] {
+            let document = Document::parse(json.as_bytes(), 100).unwrap();
+            let rest = document.without_measures(json.as_bytes());
+            assert_eq!(String::from_utf8(rest).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@
 mod curated;
 mod dead_letter;
 mod document;
+mod object;
 mod progress;
 mod scored;
 
 pub use curated::Measures;
 pub use dead_letter::dead_letter;
 pub use document::{Document, DocumentError, field};
+pub(crate) use object::parse_object;
 pub use progress::{Progress, ProgressError};
 pub use scored::{Scored, ScoredError};

@@ -141,10 +141,7 @@ impl Prepare {
             }
             .into());
         }
-        let json = match document.riffle {
-            Some(_) => without_measures(value),
-            None => value.clone(),
-        };
+        let json = document.without_measures(value);
         match &self.source {
             Source::Model(tokenizer, max) => {
                 let kernels::Encoded { ids, truncated } = tokenizer.encode(&document.text, *max)?;
@@ -203,12 +200,4 @@ fn read_score(
         },
         tokens,
     ))
-}
-
-/// The document without the object `riffle` of an earlier engine.
-fn without_measures(document: &[u8]) -> Vec<u8> {
-    let mut object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(document).expect("the document has been parsed");
-    object.remove("riffle");
-    serde_json::to_vec(&object).expect("what was JSON can be written as JSON")
 }

@@ -1,0 +1,132 @@
+//! Documents in by a feed and by others, over Kafka, and the curated topic as others see it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::curated::{Changes, Documents, live, middle_half};
+use crate::site::{Site, document, id, takedown};
+use crate::{broker, kcat};
+
+const PARTITIONS: u16 = 3;
+
+fn site(prefix: &str) -> Site {
+    Site::kafka(broker::shared().bootstrap(), prefix)
+        .set(&format!("topics.partitions={PARTITIONS}"))
+}
+
+#[test]
+fn others_read_the_curated_set_and_all_its_changes() {
+    let site = site("travels");
+    let curated = "travels-curated";
+    let mut fed: Vec<Value> = (0..401).map(|n| document(n, 0)).collect();
+    site.feed(&fed);
+    let summary = site.run();
+    assert_eq!(
+        (&summary["live"], &summary["curated"]),
+        (&401.into(), &200.into())
+    );
+
+    let first = kcat::records(curated);
+    let partitions: BTreeSet<_> = first
+        .iter()
+        .map(|record| record["partition"].as_u64())
+        .collect();
+    assert_eq!(partitions.len(), usize::from(PARTITIONS));
+    let changes = Changes::apply(Documents::new(), kcat::changes(&first));
+    let before = middle_half(&live(&fed));
+    assert_eq!((changes.set.len(), &changes.set), (200, &before));
+    assert_eq!((changes.upserts.len(), changes.tombstones.len()), (200, 0));
+
+    // Every seventh goes, every fifth is told anew, and some are new: the band moves.
+    let lines = (0..401).step_by(7).map(takedown);
+    let lines = lines.chain((1..401).step_by(5).map(|n| document(n, 1)));
+    let lines: Vec<Value> = lines.chain((401..440).map(|n| document(n, 0))).collect();
+    site.feed(&lines);
+    fed.extend(lines);
+    let summary = site.run();
+
+    let records = kcat::records(curated);
+    let changes = Changes::apply(Documents::new(), kcat::changes(&records));
+    let after = middle_half(&live(&fed));
+    assert_eq!(changes.set, after);
+    let withdrawn = before.keys().filter(|id| !after.contains_key(*id)).count();
+    let admitted = after.keys().filter(|id| !before.contains_key(*id)).count();
+    assert!(withdrawn > 0 && admitted > 0);
+    assert_eq!(changes.tombstones.len(), withdrawn);
+    assert_eq!(
+        (
+            &summary["withdrawn"],
+            &summary["admitted"],
+            &summary["curated"]
+        ),
+        (&withdrawn.into(), &admitted.into(), &after.len().into())
+    );
+
+    let ends = kcat::ends(curated, PARTITIONS);
+    let summary = site.run();
+    let changed = ["documents_read", "admitted", "withdrawn"].map(|count| &summary[count]);
+    assert_eq!(changed, [0, 0, 0]);
+    assert_eq!(
+        kcat::ends(curated, PARTITIONS),
+        ends,
+        "a restart without input has committed"
+    );
+}
+
+#[test]
+fn records_of_others_replace_and_take_down_and_those_of_no_use_are_told() {
+    let site = site("guests");
+    let topic = "guests-documents";
+    let fed: Vec<Value> = (0..10).map(|n| document(n, 0)).collect();
+    site.feed(&fed);
+    site.run();
+    let changed = document(5, 1);
+    kcat::produce(
+        topic,
+        &format!(
+            "{}\t{changed}\n{}\t\n{}\t{}\n",
+            id(5),
+            id(6),
+            id(1),
+            document(2, 0)
+        ),
+    );
+    kcat::produce_without_keys(topic, &format!("{}\n", document(3, 0)));
+    let summary = site.run();
+    assert_eq!(summary["dead_letters"], 2);
+
+    let lines = [changed, takedown(6)];
+    let expected = middle_half(&live(fed.iter().chain(&lines)));
+    let changes = kcat::changes(&kcat::records("guests-curated"));
+    assert_eq!(Changes::apply(Documents::new(), changes).set, expected);
+
+    let letters = site.tail("dead-letters");
+    let reasons: BTreeSet<_> = letters
+        .iter()
+        .map(|it| it["reason"].as_str().unwrap())
+        .collect();
+    let mismatch = format!("the record's key is not the document's id {:?}", id(2));
+    let no_key = "the record has no key; the key must be the document's id";
+    assert_eq!(reasons, BTreeSet::from([mismatch.as_str(), no_key]));
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter["topic"] == topic && letter["offset"].is_u64())
+    );
+}
+
+#[test]
+fn a_missing_topic_is_told_with_what_to_do() {
+    let run = site("nowhere").riffle(&["run", "--until-end"]);
+    assert_eq!(run.code, Some(69), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("error: there is no documents log \"nowhere-documents\"")
+    );
+    assert!(
+        run.stderr.contains("feed documents first"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,0 +1,76 @@
+//! kcat, a client of Kafka that knows nothing of the engine.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::broker;
+use crate::site::ended;
+
+/// Runs kcat on the shared broker.
+fn kcat(input: &[u8], args: &[&str]) -> String {
+    let mut command = Command::new("timeout");
+    command.args(["60", "kcat", "-q", "-b", broker::shared().bootstrap()]);
+    command.args(args);
+    let kcat = ended(command, input);
+    let hint = "kcat failed; scripts/fetch-kcat installs it";
+    assert_eq!(kcat.code, Some(0), "{hint}: {}", kcat.stderr);
+    kcat.stdout
+}
+
+/// Each committed record of a topic, as kcat's JSON.
+pub fn records(topic: &str) -> Vec<Value> {
+    let isolation = "isolation.level=read_committed";
+    let args = [
+        "-C",
+        "-t",
+        topic,
+        "-o",
+        "beginning",
+        "-e",
+        "-J",
+        "-X",
+        isolation,
+    ];
+    let lines = kcat(b"", &args);
+    let lines = lines.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The changes that the records of a curated topic make, in the order of their places.
+///
+/// An id's records are in one partition, so that their order is the order of its versions.
+pub fn changes(records: &[Value]) -> Vec<(String, Option<Value>)> {
+    let mut records: Vec<_> = records.iter().collect();
+    records.sort_by_key(|record| (record["partition"].as_u64(), record["offset"].as_u64()));
+    let value = |payload: &Value| serde_json::from_str(payload.as_str()?).ok();
+    let change = |record: &&Value| {
+        let id = record["key"].as_str().unwrap().to_owned();
+        assert_eq!(record["headers"][0], "riffle-epoch", "{record}");
+        (id, value(&record["payload"]))
+    };
+    records.iter().map(change).collect()
+}
+
+/// The places after the last record of each partition; every transaction moves one of them.
+pub fn ends(topic: &str, partitions: u16) -> String {
+    let queries: Vec<_> = (0..partitions).map(|p| format!("{topic}:{p}:-1")).collect();
+    let mut args = vec!["-Q"];
+    args.extend(queries.iter().flat_map(|query| ["-t", query.as_str()]));
+    kcat(b"", &args)
+}
+
+/// Produces records: each line a key, a tab, and a value; without a value a null.
+pub fn produce(topic: &str, lines: &str) {
+    // As Kafka's Java clients do it, and the engine; kcat by itself takes another hash.
+    let partitioner = "topic.partitioner=murmur2_random";
+    let args = ["-P", "-t", topic, "-K", "\t", "-Z", "-X", partitioner];
+    kcat(lines.as_bytes(), &args);
+}
+
+/// Produces records without keys, a line each.
+pub fn produce_without_keys(topic: &str, lines: &str) {
+    kcat(lines.as_bytes(), &["-P", "-t", topic]);
+}

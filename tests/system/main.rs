@@ -1,0 +1,17 @@
+//! The whole system: the real binary over local logs and a real Kafka broker, with the real model.
+
+#![allow(clippy::unwrap_used)] // a test that unwraps has failed
+
+#[path = "../support/broker.rs"]
+#[allow(dead_code, reason = "other tests stop and resume brokers")]
+mod broker;
+
+mod bad_input;
+mod crashes;
+mod curated;
+mod failures;
+mod kafka;
+mod kcat;
+mod local;
+mod model;
+mod site;
