@@ -14,8 +14,8 @@ build: ## Build the release binary, target/release/riffle
 models: ## Fetch the reference model into models/
 	scripts/fetch-models
 
-demo: models ## Score and curate real text on the CPU, and show what was kept and why (about 5 minutes)
-	cargo build --release --locked
+demo: models ## Score and curate real text on the CPU, and show what was kept and why (3 minutes)
+	cargo build --release --locked --bin riffle --example demo
 	scripts/demo
 
 test: models ## Run every test, with a real Kafka broker and kcat
