@@ -183,7 +183,10 @@ fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, Engi
         },
     )?;
     Ok(Outputs {
-        writer: store.writer(&writer_of(&curate.curated), &[&curate.curated, &curate.statistics])?,
+        writer: store.writer(
+            &writer_of(&curate.curated),
+            &[&curate.curated, &curate.statistics],
+        )?,
         curated: curate.curated.clone(),
         partitions,
         statistics: curate.statistics.clone(),

@@ -72,10 +72,16 @@ const EPOCH_BYTES_MAX: usize = 32 << 20;
 /// later call goes on from there.
 pub fn score(score: Score) -> Result<(), EngineError> {
     let partitions = partitions(&score)?;
-    let (name, logs) = (writer_of(&score.scored), [&*score.scored, &*score.dead_letters]);
+    let (name, logs) = (
+        writer_of(&score.scored),
+        [&*score.scored, &*score.dead_letters],
+    );
     let writer = score.scored_store.writer(&name, &logs)?;
     let progress = writer.position().map(Progress::decode).transpose();
-    let progress = progress.map_err(|source| EngineError::Progress { writer: name, source })?;
+    let progress = progress.map_err(|source| EngineError::Progress {
+        writer: name,
+        source,
+    })?;
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }
