@@ -1,0 +1,114 @@
+//! The whole engine on local logs: what `riffle feed` and `riffle run` do, without a model.
+//!
+//! ```text
+//! cargo bench --bench run                       # 100,000 and 300,000 documents
+//! cargo bench --bench run -- 1000000 3000000    # other sizes, ascending
+//! ```
+//!
+//! Documents are 1.5 KB of JSON whose text compresses like prose; one in 20 is a new version of an
+//! earlier one. `metadata.perplexity` is lognormal and drifts slowly, so that both cuts of the
+//! default rule move and documents are withdrawn and admitted late all the time. Logs are durable.
+//! Every phase is a process of its own, as after a restart, so its peak memory is its own too:
+//!
+//! - `feed` reads a JSONL file, `run` scores and curates it; `score` and `curate` do so alone, with
+//!   outputs of their own, for the share that each has of the processor's time;
+//! - `replay` is a restart of `curate`: it reads the scored log again and publishes nothing;
+//! - `read_back` is a restart under another rule: only the publishing of the difference is timed.
+//!
+//! The machine's other work shows in the rates, hardly in those per second of processor time. The
+//! input is in the page cache: a cold disk adds its own.
+#![allow(clippy::unwrap_used)] // a figure that cannot be had is a failure
+
+#[path = "run/corpus.rs"]
+mod corpus;
+#[path = "run/phases.rs"]
+mod phases;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use phases::{Measured, Phase};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [phase, dir] = &arguments[..]
+        && let Some(phase) = Phase::named(phase)
+    {
+        let measured = phase.run(Path::new(dir));
+        return println!("{}", serde_json::to_string(&measured).unwrap());
+    }
+    let mut sizes: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![100_000, 300_000];
+    }
+    let runs: Vec<Measured> = sizes.into_iter().map(of_size).collect();
+    for pair in runs.windows(2) {
+        let more = pair[1].live as f64 - pair[0].live as f64;
+        let grown = pair[1].peak_bytes as f64 - pair[0].peak_bytes as f64;
+        figure(
+            &format!("run.growth_per_live_document.{}", pair[1].documents),
+            grown / more,
+            "B",
+        );
+    }
+}
+
+/// Prints the figures of a corpus of this size; what the whole run measured.
+fn of_size(documents: usize) -> Measured {
+    let dir = tempfile::tempdir().unwrap();
+    corpus::write(&dir.path().join(phases::INPUT), documents);
+    let [_, run, score, curate, _, _] = Phase::ALL.map(|phase| {
+        let measured = in_its_own_process(phase, dir.path());
+        report(phase, documents, &measured);
+        measured
+    });
+    let of = |name: &str, value: f64, unit: &str| {
+        figure(&format!("run.{name}.{documents}"), value, unit);
+    };
+    of("live", run.live as f64, "documents");
+    of("admitted", run.admitted as f64, "documents");
+    of("withdrawn", run.withdrawn as f64, "documents");
+    let share = score.cpu_seconds / (score.cpu_seconds + curate.cpu_seconds);
+    of("score_share_of_processor", share * 100.0, "%");
+    run
+}
+
+fn in_its_own_process(phase: Phase, dir: &Path) -> Measured {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([phase.name().as_ref(), dir.as_os_str()])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{} failed", phase.name());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn report(phase: Phase, documents: usize, measured: &Measured) {
+    let of = |name: &str, value: f64, unit: &str| {
+        figure(
+            &format!("run.{}.{name}.{documents}", phase.name()),
+            value,
+            unit,
+        );
+    };
+    let items = measured.documents as f64;
+    of(
+        "documents_per_second",
+        items / measured.seconds,
+        "documents/s",
+    );
+    of(
+        "documents_per_cpu_second",
+        items / measured.cpu_seconds,
+        "documents/s",
+    );
+    of(
+        "peak_memory",
+        measured.peak_bytes as f64 / f64::from(1 << 20),
+        "MiB",
+    );
+}
+
+fn figure(name: &str, value: f64, unit: &str) {
+    println!("figure\t{name}\t{value:.0}\t{unit}");
+}

@@ -1,0 +1,217 @@
+//! What is measured, each phase in a process of its own.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use riffle::config::{Config, FieldPath, Keep, Mass, PerplexityFrom, Stage};
+use riffle::curate::{Curate, curate};
+use riffle::engine::{Counters, Halves, RunOptions, Stores, Summary, run};
+use riffle::feed::{FeedOptions, feed, progress_on_stderr};
+use riffle::log::Store;
+use serde::{Deserialize, Serialize};
+
+/// The corpus, in the folder that the phases share.
+pub const INPUT: &str = "corpus.jsonl";
+
+/// How often the start of publishing is looked for.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What a process does.
+#[derive(Clone, Copy)]
+pub enum Phase {
+    Feed,
+    Run,
+    Score,
+    Curate,
+    Replay,
+    ReadBack,
+}
+
+/// What it took.
+#[derive(Deserialize, Serialize)]
+pub struct Measured {
+    /// Documents fed, scored or curated; for `read_back`, read back and published.
+    pub documents: u64,
+    pub seconds: f64,
+    pub cpu_seconds: f64,
+    pub peak_bytes: u64,
+    pub live: u64,
+    pub admitted: u64,
+    pub withdrawn: u64,
+}
+
+impl Phase {
+    /// In the order in which they build on each other.
+    pub const ALL: [Phase; 6] = [
+        Phase::Feed,
+        Phase::Run,
+        Phase::Score,
+        Phase::Curate,
+        Phase::Replay,
+        Phase::ReadBack,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Feed => "feed",
+            Phase::Run => "run",
+            Phase::Score => "score",
+            Phase::Curate => "curate",
+            Phase::Replay => "replay",
+            Phase::ReadBack => "read_back",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
+    /// Runs the phase on the logs in `dir`, once all those before it have run there.
+    pub fn run(self, dir: &Path) -> Measured {
+        let mut config = config(dir);
+        match self {
+            Phase::Feed => feed_corpus(dir, &config),
+            Phase::Run => halves(&config, Halves::Both),
+            Phase::Score => {
+                config.scored.topic = "scored-alone".to_owned();
+                halves(&config, Halves::Score)
+            }
+            Phase::Curate => {
+                config.curated.topic = "curated-alone".to_owned();
+                config.curated.statistics_topic = "statistics-alone".to_owned();
+                halves(&config, Halves::Curate)
+            }
+            Phase::Replay => {
+                let replayed = halves(&config, Halves::Curate);
+                assert_eq!(replayed.admitted, 0, "nothing is published again");
+                replayed
+            }
+            Phase::ReadBack => read_back(&config),
+        }
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    let mut config = Config::default();
+    config.local.dir = dir.join("logs");
+    let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
+    config.score.perplexity = PerplexityFrom::Field(field);
+    config
+}
+
+fn feed_corpus(dir: &Path, config: &Config) -> Measured {
+    let store = Stores::new(config).of(config.documents.log).unwrap();
+    let (stop, mut progress) = (AtomicBool::new(false), progress_on_stderr());
+    let started = Instant::now();
+    feed(
+        store.as_ref(),
+        &config.documents.topic,
+        &[dir.join(INPUT)],
+        &FeedOptions::default(),
+        &stop,
+        progress.as_mut(),
+    )
+    .unwrap();
+    let documents = store.ends(&config.documents.topic).unwrap().0.iter().sum();
+    Measured::since(started, documents)
+}
+
+fn halves(config: &Config, halves: Halves) -> Measured {
+    let options = RunOptions {
+        halves,
+        until_end: true,
+    };
+    let started = Instant::now();
+    let summary: Summary = run(config, options, &Arc::new(AtomicBool::new(false))).unwrap();
+    let store = Stores::new(config).of(config.scored.log).unwrap();
+    let documents = store.ends(&config.scored.topic).unwrap().0.iter().sum();
+    Measured {
+        live: summary.live,
+        admitted: summary.admitted,
+        withdrawn: summary.withdrawn,
+        ..Measured::since(started, documents)
+    }
+}
+
+/// Where the middle half was kept, now the lower half is: a quarter leaves and a quarter enters.
+fn read_back(config: &Config) -> Measured {
+    let store = Stores::new(config).of(config.scored.log).unwrap();
+    let counters = Arc::new(Counters::default());
+    let curating = curate_low(config, store, Arc::clone(&counters));
+    let curating = thread::spawn(move || curate(curating).unwrap());
+    // The epoch is counted when its changes are known, right before they are read back.
+    while Counters::get(&counters.epoch) == 0 && !curating.is_finished() {
+        thread::sleep(TICK);
+    }
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    curating.join().unwrap();
+    let [admitted, withdrawn] =
+        [&counters.admitted, &counters.withdrawn].map(|count| Counters::get(count));
+    assert!(admitted > 0 && withdrawn > 0, "the rule's change shows");
+    let measured = Measured::since(started, admitted + withdrawn);
+    Measured {
+        cpu_seconds: measured.cpu_seconds - cpu,
+        live: Counters::get(&counters.live),
+        admitted,
+        withdrawn,
+        ..measured
+    }
+}
+
+fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -> Curate {
+    let lower_half = Stage::Perplexity {
+        keep: Keep::Low,
+        rate: config.select[0].rate(),
+        group_by: None,
+        mass: Mass::Documents,
+    };
+    let end = store.ends(&config.scored.topic).unwrap();
+    Curate {
+        scored_store: Arc::clone(&store),
+        scored: config.scored.topic.clone(),
+        partitions: config.topics.partitions,
+        curated_store: store,
+        curated: config.curated.topic.clone(),
+        statistics: config.curated.statistics_topic.clone(),
+        stages: vec![lower_half],
+        workers: config.curate.workers.into(),
+        epoch: Duration::from_millis(config.curate.epoch_ms.into()),
+        until: Box::new(move || Ok(Some(end.clone()))),
+        stop: Arc::new(AtomicBool::new(false)),
+        counters,
+    }
+}
+
+impl Measured {
+    fn since(started: Instant, documents: u64) -> Self {
+        Measured {
+            documents,
+            seconds: started.elapsed().as_secs_f64(),
+            cpu_seconds: cpu_seconds(),
+            peak_bytes: peak_bytes(),
+            live: 0,
+            admitted: 0,
+            withdrawn: 0,
+        }
+    }
+}
+
+/// Processor time of the process so far; Linux counts it in hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the program, in brackets, may hold blanks: fields are counted behind it.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = |at| -> f64 { fields.split_whitespace().nth(at).unwrap().parse().unwrap() };
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse::<u64>().unwrap() << 10
+}
