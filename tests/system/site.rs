@@ -77,7 +77,9 @@ impl Site {
         command.args(before).args(&self.set).args(args);
         command
             .current_dir(self.dir.path())
-            .env_remove("RIFFLE_LOG");
+            .env_remove("RIFFLE_LOG")
+            // Libraries add it to their messages.
+            .env_remove("RUST_BACKTRACE");
         command
     }
 
