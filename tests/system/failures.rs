@@ -44,9 +44,9 @@ fn lying(whole: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_broker_that_is_down_is_named() {
-    let site = Site::kafka("127.0.0.1:1", "away");
-    site.write("a.jsonl", document(1, 0).to_string());
     let told = |args: &[&str]| {
+        let site = Site::kafka("127.0.0.1:1", "away");
+        site.write("a.jsonl", document(1, 0).to_string());
         let ended = site.riffle(args);
         assert_eq!(ended.code, Some(69), "{args:?}: {}", ended.stderr);
         let line = "error: Kafka at 127.0.0.1:1 is unavailable: ";

@@ -56,7 +56,7 @@ fn changed_rules_publish_exactly_the_difference() {
     for (rules, expected) in [
         ("keep = \"low\"\nrate = 0.3", kept(&fed, Keep::Low, 30)),
         ("rate = 0.4\ngroup_by = \"source\"", by_source.collect()),
-        ("rate = 0.5", middle_half(&live(&fed))),
+        ("keep = \"low\"\nrate = 0.5", kept(&fed, Keep::Low, 50)),
     ] {
         site.write(
             "riffle.toml",
