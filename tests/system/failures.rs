@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::curated::{Changes, Documents, live, middle_half, of_tail};
-use crate::site::{Site, document, model};
+use crate::site::{Site, document, json_lines, model, noisy};
 
 #[test]
 fn a_model_that_cannot_be_read_is_named() {
@@ -70,10 +70,10 @@ fn when_the_disk_is_full_the_run_ends_and_the_next_goes_on() {
     let site = Site::new()
         .set("score.epoch_ms=10")
         .set("curate.epoch_ms=10");
-    let fed: Vec<Value> = (0..3_000).map(|n| document(n, 0)).collect();
+    let fed: Vec<Value> = (0..2_000).map(noisy).collect();
     site.feed(&fed);
     // Files may grow to so many KiB; a write beyond that fails as on a full disk.
-    for (kib, args) in [(8, "run"), (24, "score"), (4, "curate"), (32, "run")] {
+    for (kib, args) in [(8, "run"), (200, "score"), (16, "curate"), (300, "run")] {
         let limits = format!("trap '' XFSZ; ulimit -f {kib}");
         let run = site.riffle_under(&limits, &[args, "--until-end"]);
         assert_eq!(run.code, Some(1), "{args} {kib}: {}", run.stderr);
@@ -102,8 +102,8 @@ fn when_the_disk_is_full_the_run_ends_and_the_next_goes_on() {
 #[test]
 fn a_full_disk_stops_a_feed_with_the_place_to_resume_from() {
     let site = Site::new();
-    let fed: Vec<Value> = (0..3_000).map(|n| document(n, 0)).collect();
-    site.write("a.jsonl", crate::site::json_lines(&fed));
+    let fed: Vec<Value> = (0..2_000).map(noisy).collect();
+    site.write("a.jsonl", json_lines(&fed));
     let feed = site.riffle_under("trap '' XFSZ; ulimit -f 16", &["feed", "a.jsonl"]);
     assert_eq!(feed.code, Some(1), "{}", feed.stderr);
     assert!(feed.stderr.contains("File too large"), "{}", feed.stderr);

@@ -153,6 +153,14 @@ pub fn document(n: u64, version: u64) -> Value {
     })
 }
 
+/// Document number `n` with letters that hardly compress, more than 300 bytes of them.
+pub fn noisy(n: u64) -> Value {
+    let word = |i: u64| format!("{:x}", (n * 64 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut document = document(n, 0);
+    document["metadata"]["noise"] = json!((0..40).map(word).collect::<String>());
+    document
+}
+
 /// The id of document number `n`.
 pub fn id(n: u64) -> String {
     format!("traveller-{n:04}")
