@@ -49,7 +49,10 @@ pub(super) fn run(global: &Global, args: &FeedArgs) -> Result<(), Failure> {
     let stop = stop_flag()?;
     let store = Stores::new(&config).of(config.documents.log)?;
     let defaults = FeedOptions::default();
+    let log = &config.documents.topic;
     let options = FeedOptions {
+        // Feeds of other logs on the same Kafka cluster must not fence this one.
+        writer: format!("feed-{log}"),
         format: args.format,
         source: args.source.clone().unwrap_or(defaults.source),
         partitions: config.topics.partitions,
@@ -58,7 +61,6 @@ pub(super) fn run(global: &Global, args: &FeedArgs) -> Result<(), Failure> {
         ..FeedOptions::default()
     };
     let mut progress = progress_on_stderr();
-    let log = &config.documents.topic;
     let summary = feed(
         store.as_ref(),
         log,

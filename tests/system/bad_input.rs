@@ -4,10 +4,10 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::curated::{Changes, Documents, live, middle_half, of_tail};
-use crate::site::{Site, document, json_lines};
+use crate::site::{Site, document, json_lines, noisy};
 
 fn nested(depth: usize) -> Vec<u8> {
     let (open, close) = ("[".repeat(depth), "]".repeat(depth));
@@ -144,22 +144,9 @@ fn nothing_to_do_is_nothing_wrong() {
     assert_eq!(counts, [0, 0, 0, 0]);
 }
 
-/// Lines that do not compress well, so that a cut leaves some of them whole.
-fn many() -> Vec<Value> {
-    let noise = |n: u64| {
-        (0..40).map(move |i| format!("{:x}", (n * 64 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-    };
-    let with_noise = |n| {
-        let mut document = document(n, 0);
-        document["metadata"]["noise"] = json!(noise(n).collect::<String>());
-        document
-    };
-    (0..2_000).map(with_noise).collect()
-}
-
 #[test]
 fn of_a_compressed_file_that_is_cut_off_the_beginning_comes_in() {
-    let many = many();
+    let many: Vec<Value> = (0..2_000).map(noisy).collect();
     let lines = json_lines(&many);
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(&lines).unwrap();

@@ -63,11 +63,11 @@ pub fn ends(topic: &str, partitions: u16) -> String {
 }
 
 /// Produces records: each line a key, a tab, and a value; without a value a null.
-pub fn produce(topic: &str, lines: &str) {
+pub fn produce(topic: &str, lines: &[u8]) {
     // As Kafka's Java clients do it, and the engine; kcat by itself takes another hash.
     let partitioner = "topic.partitioner=murmur2_random";
     let args = ["-P", "-t", topic, "-K", "\t", "-Z", "-X", partitioner];
-    kcat(lines.as_bytes(), &args);
+    kcat(lines, &args);
 }
 
 /// Produces records without keys, a line each.

@@ -56,7 +56,7 @@ fn changed_rules_publish_exactly_the_difference() {
     for (rules, expected) in [
         ("keep = \"low\"\nrate = 0.3", kept(&fed, Keep::Low, 30)),
         ("rate = 0.4\ngroup_by = \"source\"", by_source.collect()),
-        ("rate = 0.5", middle_half(&live(&fed))),
+        ("keep = \"low\"\nrate = 0.5", kept(&fed, Keep::Low, 50)),
     ] {
         site.write(
             "riffle.toml",
@@ -133,7 +133,10 @@ fn an_interrupt_finishes_the_epoch_and_the_next_run_goes_on() {
 
 #[test]
 fn a_second_interrupt_leaves_at_once() {
-    let site = Site::with_model().set(&format!("score.model={}", model().display()));
+    // On one core, so that no machine is too fast for this.
+    let site = Site::with_model()
+        .set(&format!("score.model={}", model().display()))
+        .set("score.threads=1");
     // Batches that take the model many seconds: letters without sense are many tokens.
     let noise =
         |n: u32| (0..8_000).map(move |i| char::from(b'a' + ((i * i * (n + 3) + i * 7) % 25) as u8));

@@ -28,7 +28,7 @@ const TEXTS: [(&str, &str); 6] = [
     ),
     (
         "noise",
-        "qx7 zvk1 pp0w jjhq 9xkz wvbb tqq3 zzkx mnqp 0xvj kkwz qqyt 4zxv bnmq wpzk xxjq 8vvz",
+        "§7qÞx~ zV}k1¤ ]pp0#w jJ¶hq^ 9x%Kz¿ wv{bB| t@Qq3 ±zzK`x mn$qP æ0xv; j?kKw¬z qQ<yt Ø4z",
     ),
     ("short", "Good morning."),
 ];

@@ -77,7 +77,9 @@ impl Site {
         command.args(before).args(&self.set).args(args);
         command
             .current_dir(self.dir.path())
-            .env_remove("RIFFLE_LOG");
+            .env_remove("RIFFLE_LOG")
+            // Libraries add it to their messages.
+            .env_remove("RUST_BACKTRACE");
         command
     }
 
@@ -149,6 +151,14 @@ pub fn document(n: u64, version: u64) -> Value {
         "source": (["letters", "diaries", "tales"][n as usize % 3]),
         "metadata": {"perplexity": perplexity},
     })
+}
+
+/// Document number `n` with letters that hardly compress, more than 300 bytes of them.
+pub fn noisy(n: u64) -> Value {
+    let word = |i: u64| format!("{:x}", (n * 64 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut document = document(n, 0);
+    document["metadata"]["noise"] = json!((0..40).map(word).collect::<String>());
+    document
 }
 
 /// The id of document number `n`.
