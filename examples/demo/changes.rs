@@ -31,21 +31,14 @@ pub fn changes(before: &State, after: &State) -> String {
     text += &list("-", "withdrawn: taken down", &taken, before);
     text += &list("-", "withdrawn: a cut has passed them", &left, after);
     text += &list("+", "admitted late: a cut has passed them", &late, after);
-    text += &list(
-        "+",
-        &format!("of {arrivals} arrivals admitted"),
-        &new,
-        after,
-    );
+    let admitted = format!("of {arrivals} arrivals admitted");
+    text += &list("+", &admitted, &new, after);
     text
 }
 
 fn cut(name: &str, before: f64, after: f64) -> String {
     let [was, is] = [before.exp(), after.exp()];
-    format!(
-        "The {name} cut moved from perplexity {was:.2} to {is:.2}.
-"
-    )
+    format!("The {name} cut moved from perplexity {was:.2} to {is:.2}.\n")
 }
 
 fn list(mark: &str, title: &str, ids: &[&String], state: &State) -> String {
