@@ -27,7 +27,7 @@ pub fn changes(before: &State, after: &State) -> String {
         after.admissions.saturating_sub(before.admissions),
         after.withdrawals.saturating_sub(before.withdrawals)
     );
-    text += "\n     perplexity  document\n";
+    text += "\n  perplexity  document\n";
     text += &list("-", "withdrawn: taken down", &taken, before);
     text += &list("-", "withdrawn: a cut has passed them", &left, after);
     text += &list("+", "admitted late: a cut has passed them", &late, after);

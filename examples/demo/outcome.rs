@@ -16,7 +16,7 @@ pub fn outcome(state: &State) -> String {
         state.admissions, state.withdrawals
     );
     text += &histogram(state);
-    text += "\n     perplexity  document\n";
+    text += "\n  perplexity  document\n";
     text += &list("too predictable: the three lowest", all.iter().take(3));
     text += &list("kept: three of the middle", all.iter().skip(middle).take(3));
     text += &list(
