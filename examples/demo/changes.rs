@@ -3,12 +3,16 @@
 use crate::state::{Document, State};
 use crate::text::row;
 
+/// How many documents of a list are shown.
+const ROWS_MAX: usize = 8;
+
 /// The changes as text.
 pub fn changes(before: &State, after: &State) -> String {
     let gone = |id: &&String| !after.documents.contains_key(*id);
     let arrived = |id: &&String| !before.documents.contains_key(*id);
     let (taken, left): (Vec<_>, Vec<_>) = before.kept.difference(&after.kept).partition(gone);
     let (new, late): (Vec<_>, Vec<_>) = after.kept.difference(&before.kept).partition(arrived);
+    let arrivals = after.documents.keys().filter(arrived).count();
     let mut text = format!(
         "{} → {} documents are live, {} → {} are kept: again exactly the middle half.\n",
         before.documents.len(),
@@ -16,40 +20,25 @@ pub fn changes(before: &State, after: &State) -> String {
         before.kept.len(),
         after.kept.len()
     );
-    text += &cut(
-        "low cut ",
-        before.low.mean_nll_nats,
-        after.low.mean_nll_nats,
-    );
-    text += &cut(
-        "high cut",
-        before.high.mean_nll_nats,
-        after.high.mean_nll_nats,
-    );
+    text += &cut("low", before.low, after.low);
+    text += &cut("high", before.high, after.high);
     text += &format!(
-        "The curated log grew by {} records:\n\n     perplexity  document\n",
-        after.records_curated.saturating_sub(before.records_curated)
+        "{} admissions and {} withdrawals went into the curated log.\n",
+        after.admissions.saturating_sub(before.admissions),
+        after.withdrawals.saturating_sub(before.withdrawals)
     );
-    text += &list(
-        "-",
-        "withdrawn, because they were taken down",
-        &taken,
-        before,
-    );
-    text += &list("-", "withdrawn, because a cut passed them", &left, after);
-    text += &list(
-        "+",
-        "admitted late, because a cut passed them",
-        &late,
-        after,
-    );
-    text += &list("+", "admitted on arrival", &new, after);
+    text += "\n  perplexity  document\n";
+    text += &list("-", "withdrawn: taken down", &taken, before);
+    text += &list("-", "withdrawn: a cut has passed them", &left, after);
+    text += &list("+", "admitted late: a cut has passed them", &late, after);
+    let admitted = format!("of {arrivals} arrivals admitted");
+    text += &list("+", &admitted, &new, after);
     text
 }
 
 fn cut(name: &str, before: f64, after: f64) -> String {
     let [was, is] = [before.exp(), after.exp()];
-    format!("{name}: perplexity {was:.2} → {is:.2}\n")
+    format!("The {name} cut moved from perplexity {was:.2} to {is:.2}.\n")
 }
 
 fn list(mark: &str, title: &str, ids: &[&String], state: &State) -> String {
@@ -58,16 +47,18 @@ fn list(mark: &str, title: &str, ids: &[&String], state: &State) -> String {
     };
     let mut documents: Vec<_> = ids.iter().filter_map(document).collect();
     documents.sort_by(|(_, a), (_, b)| a.mean_nll_nats.total_cmp(&b.mean_nll_nats));
-    let rows = documents
-        .iter()
-        .map(|(id, document)| row(mark, id, document));
-    format!(" {} {title}\n", ids.len()) + &rows.collect::<String>()
+    let rows = documents.iter().take(ROWS_MAX);
+    let rows: String = rows.map(|(id, document)| row(mark, id, document)).collect();
+    let more = match documents.len().saturating_sub(ROWS_MAX) {
+        0 => String::new(),
+        more => format!("{mark:>3}      and {more} more\n"),
+    };
+    format!(" {} {title}\n{rows}{more}", ids.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Cut;
 
     fn state(documents: &[(&str, f64)], kept: &[&str]) -> State {
         let document = |(id, mean_nll_nats): &(&str, f64)| {
@@ -83,9 +74,10 @@ mod tests {
         State {
             documents: documents.iter().map(document).collect(),
             kept: kept.iter().map(|id| (*id).to_owned()).collect(),
-            low: Cut { mean_nll_nats: 0.0 },
-            high: Cut { mean_nll_nats: 2.0 },
-            records_curated: kept.len(),
+            low: 0.0,
+            high: 2.0,
+            admissions: kept.len(),
+            withdrawals: 0,
         }
     }
 
@@ -96,13 +88,13 @@ mod tests {
         let text = changes(&before, &after);
         let place = |part: &str| text.find(part).expect(part);
         let order = [
-            "taken down",
+            "withdrawn: taken down",
             "text of a",
-            "a cut passed",
+            "withdrawn: a cut",
             "text of b",
             "admitted late",
             "text of c",
-            "on arrival",
+            "1 of 1 arrivals",
             "text of d",
         ];
         assert!(

@@ -15,7 +15,7 @@ struct Row {
 
 /// The histogram as text, a row a line.
 pub fn histogram(state: &State) -> String {
-    let (low, high) = (state.low.mean_nll_nats, state.high.mean_nll_nats);
+    let (low, high) = (state.low, state.high);
     let scores: Vec<(f64, bool)> = state
         .documents
         .iter()
@@ -76,11 +76,12 @@ fn line(row: &Row, most: usize) -> String {
     let chars = |count: usize| (count * BAR_CHARS).div_ceil(most.max(BAR_CHARS));
     let bar = "█".repeat(chars(row.kept)) + &"░".repeat(chars(row.others));
     let count = row.kept + row.others;
-    format!(
-        "{:>9.2}  {:>10.1}  {count:>9}  {bar}\n",
+    let row = format!(
+        "{:>9.2}  {:>10.1}  {count:>9}  {bar}",
         row.begin,
         row.begin.exp()
-    )
+    );
+    row.trim_end().to_owned() + "\n"
 }
 
 fn line_of_cut(name: &str, cut: f64) -> String {

@@ -9,10 +9,14 @@ pub fn outcome(state: &State) -> String {
     let all = state.by_perplexity();
     let (live, kept) = (all.len(), state.kept.len());
     let middle = (all.len() / 2).saturating_sub(1);
-    let mut text =
-        format!("{live} documents are live, {kept} are kept: exactly the middle half.\n\n");
+    let mut text = format!(
+        "{live} documents are live, {kept} are kept: exactly the middle half.\n\
+         The cuts moved while the stream ran: the curated log holds {} admissions and {} \
+         withdrawals.\n\n",
+        state.admissions, state.withdrawals
+    );
     text += &histogram(state);
-    text += "\n     perplexity  document\n";
+    text += "\n  perplexity  document\n";
     text += &list("too predictable: the three lowest", all.iter().take(3));
     text += &list("kept: three of the middle", all.iter().skip(middle).take(3));
     text += &list(

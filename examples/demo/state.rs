@@ -6,16 +6,19 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 /// The live documents by id, those of them that are kept, and the cuts between.
 pub struct State {
     pub documents: BTreeMap<String, Document>,
     pub kept: BTreeSet<String>,
-    pub low: Cut,
-    pub high: Cut,
-    pub records_curated: usize,
+    /// Where the kept band begins and ends, in nats.
+    pub low: f64,
+    pub high: f64,
+    /// Records of the curated log so far: documents, and tombstones.
+    pub admissions: usize,
+    pub withdrawals: usize,
 }
 
 /// A live document and its score.
@@ -25,10 +28,10 @@ pub struct Document {
     pub text: String,
 }
 
-/// Where the kept band begins or ends.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Cut {
-    pub mean_nll_nats: f64,
+#[derive(Clone, Copy, Deserialize)]
+struct Cut {
+    #[serde(deserialize_with = "nats")]
+    mean_nll_nats: f64,
 }
 
 /// A line of documents, scored or curated.
@@ -39,6 +42,7 @@ struct Line {
     deleted: bool,
     #[serde(default)]
     text: String,
+    #[serde(default, deserialize_with = "maybe_nats")]
     mean_nll_nats: Option<f64>,
 }
 
@@ -53,19 +57,21 @@ impl State {
     /// The state in `folder`, which holds documents, scored, curated and statistics as `LOG.jsonl`.
     pub fn read(folder: &str) -> Result<Self, Box<dyn Error>> {
         let folder = Path::new(folder);
-        let lines = |log| lines::<Line>(folder, log);
-        let texts = latest(lines("documents")?);
-        let scored = latest(lines("scored")?);
-        let curated = lines("curated")?;
-        let records_curated = curated.len();
-        let [low, high] =
-            cuts(lines_of_statistics(folder)?).ok_or("the statistics hold no cuts")?;
+        let records = |log| lines::<Line>(folder, log);
+        let texts = latest(records("documents")?);
+        let scored = latest(records("scored")?);
+        let curated = records("curated")?;
+        let withdrawals = curated.iter().filter(|line| line.deleted).count();
+        let admissions = curated.len() - withdrawals;
+        let statistics: Vec<Statistics> = lines(folder, "statistics")?;
+        let [low, high] = cuts(&statistics).ok_or("the statistics hold no cuts")?;
         Ok(State {
             documents: with_texts(scored, texts),
             kept: latest(curated).into_keys().collect(),
-            low,
-            high,
-            records_curated,
+            low: low.mean_nll_nats,
+            high: high.mean_nll_nats,
+            admissions,
+            withdrawals,
         })
     }
 
@@ -79,6 +85,20 @@ impl State {
         all.sort_by(|(_, a), (_, b)| a.mean_nll_nats.total_cmp(&b.mean_nll_nats));
         all
     }
+}
+
+/// Documents are ordered by whole billionths of a nat: without rounding, one that stands at a cut
+/// would seem to be on the other side.
+fn rounded(nats: f64) -> f64 {
+    (nats * 1e9).round() / 1e9
+}
+
+fn nats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    f64::deserialize(deserializer).map(rounded)
+}
+
+fn maybe_nats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    nats(deserializer).map(Some)
 }
 
 /// The last line of each id, unless it takes the document away.
@@ -112,11 +132,7 @@ fn with_texts(
     scored.into_iter().filter_map(document).collect()
 }
 
-fn lines_of_statistics(folder: &Path) -> Result<Vec<Statistics>, Box<dyn Error>> {
-    lines(folder, "statistics")
-}
-
-fn cuts(statistics: Vec<Statistics>) -> Option<[Cut; 2]> {
+fn cuts(statistics: &[Statistics]) -> Option<[Cut; 2]> {
     let both = |it: &Statistics| Some([it.cut_low?, it.cut_high?]);
     statistics.iter().rev().find_map(both)
 }

@@ -10,7 +10,8 @@ pub fn row(mark: &str, id: &str, document: &Document) -> String {
     let id = shorten(id, ID_CHARS);
     let begin = beginning(&document.text, TEXT_CHARS);
     let perplexity = document.mean_nll_nats.exp();
-    format!("{mark:>3} {perplexity:>8.1}  {id:<ID_CHARS$}  {begin}\n")
+    let row = format!("{mark:>3} {perplexity:>8.1}  {id:<ID_CHARS$}  {begin}");
+    row.trim_end().to_owned() + "\n"
 }
 
 /// The first characters of a text on one line.
