@@ -1,8 +1,11 @@
 //! Prepares documents: parses them, refuses what is none, and tokenizes or reads the score.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernels::Tokenizer;
+use serde_json::value::RawValue;
 
 use crate::config::FieldPath;
 use crate::dataflow::Job;
@@ -142,8 +145,8 @@ impl Prepare {
             .into());
         }
         let json = match document.riffle {
-            Some(_) => without_measures(value),
-            None => value.clone(),
+            Some(_) => Cow::Owned(without_measures(value)),
+            None => Cow::Borrowed(value.as_slice()),
         };
         match &self.source {
             Source::Model(tokenizer, max) => {
@@ -153,7 +156,7 @@ impl Prepare {
                 }
                 Ok(Step::Measure(Tokenized {
                     key,
-                    document: json,
+                    document: json.into_owned(),
                     ids,
                     truncated,
                 }))
@@ -205,10 +208,29 @@ fn read_score(
     ))
 }
 
-/// The document without the object `riffle` of an earlier engine.
+/// The document without the object `riffle` of an earlier engine; other values keep their bytes,
+/// so there may be among them what serde_json's own values do not hold.
 fn without_measures(document: &[u8]) -> Vec<u8> {
-    let mut object: serde_json::Map<String, serde_json::Value> =
+    let mut members: BTreeMap<String, &RawValue> =
         serde_json::from_slice(document).expect("the document has been parsed");
-    object.remove("riffle");
-    serde_json::to_vec(&object).expect("what was JSON can be written as JSON")
+    members.remove("riffle");
+    serde_json::to_vec(&members).expect("what was JSON can be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_of_an_earlier_engine_give_way_and_all_else_keeps_its_bytes() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        let document =
+            format!(r#"{{"id":"a","text":"b", "riffle":{{"epoch":3}},"x":[1e999,{deep}]}}"#);
+        Document::parse(document.as_bytes(), 1 << 20).unwrap();
+        let without = String::from_utf8(without_measures(document.as_bytes())).unwrap();
+        assert_eq!(
+            without,
+            format!(r#"{{"id":"a","text":"b","x":[1e999,{deep}]}}"#)
+        );
+    }
 }
