@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::ParallelizationContract;
@@ -148,33 +148,25 @@ impl<D, R> State<D, R> {
                 "records are routed to the worker with the pool"
             );
         };
-        while let Some((capability, records)) = self.ready.pop_front() {
+        // When a thread takes a batch off a full queue it has one of ours to return first, so its
+        // reply wakes the operator: each operator has a pool to itself. The queue is asked before
+        // an order is made, since an order that is dropped wakes the operator too, at once.
+        while !pool.orders.is_full()
+            && let Some((capability, records)) = self.ready.pop_front()
+        {
             let reply = Reply {
                 batch: self.next,
                 sender: self.reply.clone(),
                 waker: waker.clone(),
             };
-            let order = Order {
-                job: Job {
-                    epoch: *capability.time(),
-                    records,
-                },
-                reply,
-            };
-            match pool.orders.try_send(order) {
-                Ok(()) => {
-                    self.away.insert(self.next, capability);
-                    self.next += 1;
-                }
-                // A thread that takes a batch off the queue has one of ours to return first, so
-                // its reply wakes the operator: each operator has a pool to itself.
-                Err(TrySendError::Full(order)) => {
-                    return self.ready.push_front((capability, order.job.records));
-                }
-                Err(TrySendError::Disconnected(_)) => {
-                    return pool.threads.report(EngineError::ThreadEnded);
-                }
+            let epoch = *capability.time();
+            let job = Job { epoch, records };
+            // Nobody else sends, so there is still room.
+            if pool.orders.try_send(Order { job, reply }).is_err() {
+                return pool.threads.report(EngineError::ThreadEnded);
             }
+            self.away.insert(self.next, capability);
+            self.next += 1;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Scored records: what `score` hands to `curate`, one a document.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The first byte of every scored record. A change of the layout takes the next number, and the
 /// decoder keeps reading the old ones.
@@ -30,7 +30,7 @@ pub struct Scored<'a> {
     #[serde(borrow)]
     pub skill: Option<&'a str>,
     /// The document's JSON as it came in, without an earlier engine's `riffle` object.
-    #[serde(borrow)]
+    #[serde(borrow, serialize_with = "as_bytes")]
     pub document: &'a [u8],
 }
 
@@ -85,6 +85,12 @@ impl<'a> Scored<'a> {
     }
 }
 
+/// Writes bytes as one piece. Serde takes a slice for a sequence, of which bincode writes one byte
+/// after the other: the same result, for a third of all the time that scoring from a field takes.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +138,6 @@ mod tests {
             (1.5, 3, "m")
         );
         assert_eq!((scored.skill, scored.document), (None, &b"{}"[..]));
+        assert_eq!(scored.encode(), bytes);
     }
 }

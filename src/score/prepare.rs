@@ -150,7 +150,7 @@ impl Prepare {
                 }
                 Ok(Step::Measure(Tokenized {
                     key,
-                    document: json,
+                    document: json.into_owned(),
                     ids,
                     truncated,
                 }))
