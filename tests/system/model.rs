@@ -1,9 +1,10 @@
 //! The reference model behind the whole engine.
 
+use std::time::Duration;
+
 use riffle::log::local::{LocalOptions, LocalStore};
 use riffle::log::{Offsets, Record, Store};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::site::{Site, model};
 

@@ -78,8 +78,8 @@ impl Site {
         command
             .current_dir(self.dir.path())
             .env_remove("RIFFLE_LOG")
-            // Libraries add it to their messages.
-            .env_remove("RUST_BACKTRACE");
+            // Errors are one line all the same.
+            .env("RUST_BACKTRACE", "1");
         command
     }
 

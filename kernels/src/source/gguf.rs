@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 
-use super::{LayerPart, Part, Source, check_all_used, check_shape};
+use super::{LayerPart, Part, Source, check_all_used, check_shape, without_backtrace};
 use crate::{Config, ModelError, Tokenizer};
 
 /// Longest header read. The largest vocabularies (250,000 tokens with merges) take 12 MB.
@@ -41,7 +41,8 @@ impl Gguf {
             .read_to_end(&mut header)
             .map_err(io)?;
         refuse_zero_alignment(path, &header)?;
-        let content = Content::read(&mut Cursor::new(header)).map_err(|e| malformed(path, e))?;
+        let content = Content::read(&mut Cursor::new(header))
+            .map_err(|e| malformed(path, without_backtrace(e)))?;
         let config = Fields {
             path,
             values: &content.metadata,
@@ -117,7 +118,7 @@ impl Source for Gguf {
     }
 
     fn tensor(&mut self, part: Part) -> Result<Vec<f32>, ModelError> {
-        let malformed = |e| malformed(&self.path, e);
+        let malformed = |e| malformed(&self.path, without_backtrace(e));
         let values = self
             .content
             .tensor(&mut self.file, &name(part), &Device::Cpu)

@@ -14,7 +14,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
-use super::{LayerPart, Part, Source, check_all_used, check_shape};
+use super::{LayerPart, Part, Source, check_all_used, check_shape, without_backtrace};
 use crate::{Config, ModelError, Tokenizer};
 
 /// Longest JSON file or safetensors header read; tokenizer.json of 250,000 tokens takes 35 MB.
@@ -178,7 +178,7 @@ impl Source for HuggingFace {
         let dtype = dtype(info.dtype).expect("check_tensors has let no other type pass");
         Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)
             .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|e| malformed(&shard.path, e))
+            .map_err(|e| malformed(&shard.path, without_backtrace(e)))
     }
 }
 

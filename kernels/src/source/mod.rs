@@ -145,3 +145,12 @@ fn check_all_used<'a>(
         }),
     }
 }
+
+/// candle's error as it was before it took a backtrace along, which `RUST_BACKTRACE` makes it do:
+/// a damaged file is the user's matter, and one line tells it.
+fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
+        other => other,
+    }
+}
