@@ -69,7 +69,6 @@ impl<R> Drop for Reply<R> {
 /// Threads that do a kind of work; they end when the last handle is dropped.
 pub struct Pool<D, R> {
     orders: Sender<Order<D, R>>,
-    threads: Threads,
 }
 
 impl<D: Send + 'static, R: Send + 'static> Pool<D, R> {
@@ -93,10 +92,7 @@ impl<D: Send + 'static, R: Send + 'static> Pool<D, R> {
                 Ok(())
             });
         }
-        Pool {
-            orders,
-            threads: threads.clone(),
-        }
+        Pool { orders }
     }
 }
 
@@ -161,12 +157,13 @@ impl<D, R> State<D, R> {
             };
             let epoch = *capability.time();
             let job = Job { epoch, records };
-            // Nobody else sends, so there is still room.
-            if pool.orders.try_send(Order { job, reply }).is_err() {
-                return pool.threads.report(EngineError::ThreadEnded);
-            }
+            // Held before it is sent: an epoch that lost a batch must not come to its end.
             self.away.insert(self.next, capability);
             self.next += 1;
+            if pool.orders.try_send(Order { job, reply }).is_err() {
+                // The threads have failed, and they themselves say why, now or in a moment.
+                return;
+            }
         }
     }
 }
