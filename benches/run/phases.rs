@@ -149,8 +149,7 @@ fn read_back(config: &Config) -> Measured {
     }
     let (started, cpu) = (Instant::now(), cpu_seconds());
     curating.join().unwrap();
-    let [admitted, withdrawn] =
-        [&counters.admitted, &counters.withdrawn].map(|count| Counters::get(count));
+    let [admitted, withdrawn] = [&counters.admitted, &counters.withdrawn].map(Counters::get);
     assert!(admitted > 0 && withdrawn > 0, "the rule's change shows");
     let measured = Measured::since(started, admitted + withdrawn);
     Measured {
