@@ -35,7 +35,16 @@ pub struct RunArgs {
 pub(super) fn run(global: &Global, args: &RunArgs, halves: Halves) -> Result<(), Failure> {
     let loaded = global.load()?;
     let stop = stop_flag()?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "riffle");
+    let config = &loaded.config;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        configuration = %loaded.file.as_deref().unwrap_or("defaults".as_ref()).display(),
+        documents = ?config.documents.log,
+        scored = ?config.scored.log,
+        curated = ?config.curated.log,
+        local_dir = %config.local.dir.display(),
+        "riffle"
+    );
     let options = RunOptions {
         halves,
         until_end: args.until_end,

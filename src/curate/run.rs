@@ -71,6 +71,10 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     let partitions = scored_store.create(&curate.scored, layout)?;
     let outputs = open_outputs(&curate, partitions)?;
     let progress = last_progress(&outputs, &curate.scored, partitions)?;
+    if let Some(progress) = &progress {
+        let records = Offsets::start(partitions).distance(&progress.offsets);
+        tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
+    }
     let (text, groups) = (rules::to_text(&curate.stages), groups_of(&curate.stages));
     let published = match &progress {
         None => Published::Nothing,
