@@ -386,7 +386,7 @@ fn key(stage: &Stage, scored: &Scored<'_>, hash: [u8; 16]) -> i64 {
     }
 }
 
-/// The documents that lie wholly inside the band, as ALGORITHMS describes it: k of the mass M.
+/// The documents that lie wholly inside the band: k = ⌊rate · M⌋ of the mass M.
 fn band<'a>(stage: &Stage, documents: &'a [Ranked]) -> impl Iterator<Item = &'a Vec<u8>> {
     let total: u64 = documents.iter().map(|d| d.2).sum();
     let width = total * u64::from(stage.rate().ppm()) / 1_000_000;
