@@ -62,7 +62,7 @@ pub struct Score {
 
 /// Epochs start small, since a model on the CPU may score only a few documents a second, and grow
 /// fourfold at a time.
-const EPOCH_BYTES_FIRST: usize = 32 << 10;
+const EPOCH_BYTES_FIRST: usize = 8 << 10;
 const EPOCH_BYTES_MAX: usize = 32 << 20;
 
 /// Scores until the end, or until told to stop; on return all that was read is committed.
