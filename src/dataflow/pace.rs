@@ -18,7 +18,7 @@ pub struct EpochLimits {
     pub bytes_max: usize,
 }
 
-/// Epochs that may be on their way while the reader fills another.
+/// Epochs that have ended and are not durable yet, at which the reader waits.
 const IN_FLIGHT: u64 = 2;
 
 /// Tells a reader when to end an epoch, and when to wait.

@@ -13,8 +13,6 @@ pub struct Counters {
     pub tokens: AtomicU64,
     /// Dead letters committed.
     pub dead_letters: AtomicU64,
-    /// Scored records that a restart reads again.
-    pub replayed: AtomicU64,
     /// Live documents at the last complete epoch.
     pub live: AtomicU64,
     /// Curated documents at the last committed epoch.
