@@ -264,6 +264,7 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Members<R, V> {
             let Group { bins, ends, .. } = &mut self.groups[self.numbers.of(cut.group)];
             let ends = ends.iter().zip(moving).filter(|(_, moving)| *moving);
             bins.merge(ends.flat_map(|(end, _)| [end.guard.from, end.guard.to]));
+            bins.split_grown(&mut self.columns);
         }
     }
 
