@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use operators::Change;
 use serde::{Deserialize, Serialize};
@@ -11,12 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::facts::Facts;
 use super::statistics::{StageSummary, Statistics};
 use crate::dataflow::{Job, Mark};
-use crate::engine::{Counters, EngineError};
-use crate::log::{Fetcher, LogError, Offsets, Position, Record, Writer, partition_of};
+use crate::engine::{Counters, EngineError, commit_epoch};
+use crate::log::{Fetcher, Offsets, Position, Record, Writer, partition_of};
 use crate::records::{Measures, Progress, Scored};
-
-/// How long to wait before an epoch is tried again after an error that aborts its transaction.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// What the dataflow tells of an epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,12 +113,7 @@ impl Publisher {
         };
         let admitted = changes.admitted.len() - changes.replaced;
         self.count(number, admitted, changes.withdrawn.len());
-        while let Err(error) = self.commit(number, &changes, &offsets, admitted) {
-            match error {
-                EngineError::Log(error) if !error.is_fatal() => self.abort(number, &error)?,
-                fatal => return Err(fatal),
-            }
-        }
+        self.commit(number, &changes, &offsets, admitted)?;
         Counters::add(&self.counters.admitted, admitted as u64);
         Counters::add(&self.counters.withdrawn, changes.withdrawn.len() as u64);
         Ok(Vec::new())
@@ -185,57 +176,53 @@ impl Publisher {
         offsets: &Offsets,
         admitted: usize,
     ) -> Result<(), EngineError> {
-        self.append_curated(epoch, changes)?;
         let totals = [
             self.curated,
             admitted as u64,
             changes.withdrawn.len() as u64,
         ];
-        for record in self.statistics.records(epoch, offsets, totals) {
-            self.outputs
-                .writer
-                .append(&self.outputs.statistics, 0, record)?;
-        }
-        let progress = Progress::new(epoch, offsets.clone(), self.rules.clone());
-        self.outputs.writer.commit(&progress.encode())?;
-        self.statistics.committed();
-        Ok(())
-    }
-
-    /// Reads the documents back and appends upserts and tombstones, in the order of their places.
-    fn append_curated(&mut self, epoch: u64, changes: &Changes) -> Result<(), EngineError> {
-        let mut places: Vec<Position> = changes
-            .admitted
-            .iter()
-            .chain(&changes.withdrawn)
-            .copied()
-            .collect();
-        places.sort_unstable();
+        let statistics: Vec<Record> = self.statistics.records(epoch, offsets, totals).collect();
+        let progress = Progress::new(epoch, offsets.clone(), self.rules.clone()).encode();
+        let scored = self.scored.as_mut();
         let Outputs {
             writer,
             curated,
             partitions,
-            ..
+            statistics: log,
         } = &mut self.outputs;
-        let mut failed = Ok(());
-        self.scored.fetch(&places, &mut |position, record| {
-            if failed.is_ok() {
-                let leaves = changes.withdrawn.binary_search(&position).is_ok();
-                failed = curated_record(record, leaves, epoch).and_then(|record| {
-                    let key = record.key.as_deref().unwrap_or_default();
-                    let partition = partition_of(key, *partitions);
-                    Ok(writer.append(curated, partition, record)?)
-                });
+        commit_epoch(writer.as_mut(), epoch, |writer| {
+            append_curated(scored, epoch, changes, &mut |record| {
+                let key = record.key.as_deref().unwrap_or_default();
+                Ok(writer.append(curated, partition_of(key, *partitions), record)?)
+            })?;
+            for record in &statistics {
+                writer.append(log, 0, record.clone())?;
             }
+            Ok(writer.commit(&progress)?)
         })?;
-        failed
+        self.statistics.committed();
+        Ok(())
     }
+}
 
-    fn abort(&mut self, epoch: u64, error: &LogError) -> Result<(), EngineError> {
-        tracing::warn!(epoch, %error, "the epoch's transaction is aborted and tried again");
-        std::thread::sleep(RETRY);
-        Ok(self.outputs.writer.abort()?)
-    }
+/// Reads the documents back and appends upserts and tombstones, in the order of their places.
+fn append_curated(
+    scored: &mut dyn Fetcher,
+    epoch: u64,
+    changes: &Changes,
+    append: &mut dyn FnMut(Record) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let both = changes.admitted.iter().chain(&changes.withdrawn);
+    let mut places: Vec<Position> = both.copied().collect();
+    places.sort_unstable();
+    let mut failed = Ok(());
+    scored.fetch(&places, &mut |position, record| {
+        if failed.is_ok() {
+            let leaves = changes.withdrawn.binary_search(&position).is_ok();
+            failed = curated_record(record, leaves, epoch).and_then(&mut *append);
+        }
+    })?;
+    failed
 }
 
 /// The record that publishes a scored document's admission, or its withdrawal.

@@ -6,6 +6,7 @@ mod progress;
 mod run;
 mod stores;
 mod summary;
+mod transaction;
 
 pub use crate::dataflow::Until;
 pub use counters::Counters;
@@ -13,3 +14,4 @@ pub use error::EngineError;
 pub use run::{Halves, RunOptions, run};
 pub use stores::Stores;
 pub use summary::Summary;
+pub(crate) use transaction::commit_epoch;

@@ -139,4 +139,9 @@ impl LogError {
             _ => true,
         }
     }
+
+    /// Whether the same call may succeed later, after an abort.
+    pub fn may_pass(&self) -> bool {
+        !self.is_fatal() && !matches!(self, LogError::TooLarge { .. })
+    }
 }

@@ -1,16 +1,15 @@
 //! Commits epochs: scored records and dead letters in input order, with the place in the input.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::prepare::{Prepared, Step};
 use crate::dataflow::{Job, Mark};
-use crate::engine::{Counters, EngineError};
-use crate::log::{Offsets, Writer};
-use crate::records::Progress;
+use crate::engine::{Counters, EngineError, commit_epoch};
+use crate::log::{LogError, Offsets, Record, Writer};
+use crate::records::{Progress, Scored, dead_letter};
 
-/// How long to wait before an epoch is tried again after an error that aborts its transaction.
-const RETRY: Duration = Duration::from_millis(500);
+/// As much of a document as a dead letter keeps when it is too large for its log.
+const PREFIX_BYTES: usize = 1 << 10;
 
 /// What the dataflow tells of an epoch.
 #[derive(Clone, Debug)]
@@ -25,6 +24,8 @@ pub enum Outcome {
 pub struct Commit {
     /// Where both logs are appended.
     pub writer: Box<dyn Writer>,
+    /// The log that documents come from, for dead letters.
+    pub documents: String,
     /// The log of scored records.
     pub scored: String,
     /// The log of dead letters, with one partition in use.
@@ -37,44 +38,23 @@ impl Commit {
     /// Commits a complete epoch; returns once it is durable.
     pub fn commit(&mut self, epoch: Job<Outcome>) -> Result<Vec<()>, EngineError> {
         // An epoch without a mark was cut short by the end of its reader: it is not committed.
-        let (documents, Some(offsets)) = sort(epoch.records) else {
+        let (mut documents, Some(offsets)) = sort(epoch.records) else {
             return Ok(Vec::new());
         };
-        while let Err(error) = self.append(epoch.epoch, &documents, &offsets) {
-            match error {
-                EngineError::Log(error) if !error.is_fatal() => {
-                    let epoch = epoch.epoch;
-                    tracing::warn!(epoch, %error, "the epoch's transaction is aborted and tried again");
-                    std::thread::sleep(RETRY);
-                    self.writer.abort()?;
-                }
-                fatal => return Err(fatal),
+        let progress = Progress::new(epoch.epoch, offsets, String::new()).encode();
+        let logs = Logs {
+            documents: &self.documents,
+            scored: &self.scored,
+            dead_letters: &self.dead_letters,
+        };
+        commit_epoch(self.writer.as_mut(), epoch.epoch, |writer| {
+            for prepared in &mut documents {
+                logs.append(writer, prepared)?;
             }
-        }
+            Ok(writer.commit(&progress)?)
+        })?;
         self.count(&documents);
         Ok(Vec::new())
-    }
-
-    fn append(
-        &mut self,
-        epoch: u64,
-        documents: &[Prepared],
-        offsets: &Offsets,
-    ) -> Result<(), EngineError> {
-        for Prepared { position, step } in documents {
-            match step {
-                Step::Append(record, _) => {
-                    self.writer
-                        .append(&self.scored, position.partition(), record.clone())?;
-                }
-                Step::DeadLetter(record) => {
-                    self.writer.append(&self.dead_letters, 0, record.clone())?;
-                }
-                Step::Measure(_) => unreachable!("the model has scored what it was given"),
-            }
-        }
-        let progress = Progress::new(epoch, offsets.clone(), String::new());
-        Ok(self.writer.commit(&progress.encode())?)
     }
 
     fn count(&self, documents: &[Prepared]) {
@@ -96,6 +76,61 @@ impl Commit {
     }
 }
 
+/// The logs' names.
+struct Logs<'a> {
+    documents: &'a str,
+    scored: &'a str,
+    dead_letters: &'a str,
+}
+
+impl Logs<'_> {
+    /// Appends what has become of a record; one too large for the scored log is a dead letter.
+    fn append(&self, writer: &mut dyn Writer, prepared: &mut Prepared) -> Result<(), EngineError> {
+        let Prepared { position, step } = prepared;
+        if let Step::Append(record, _) = step {
+            match writer.append(self.scored, position.partition(), record.clone()) {
+                Err(error @ LogError::TooLarge { .. }) => {
+                    let record = document_of(std::mem::take(record))?;
+                    let letter = dead_letter(record, &error.to_string(), self.documents, *position);
+                    *step = Step::DeadLetter(letter);
+                }
+                done => return Ok(done?),
+            }
+        }
+        match step {
+            Step::DeadLetter(letter) => self.append_dead_letter(writer, letter),
+            Step::Append(..) | Step::Measure(_) => {
+                unreachable!("the model has scored what it was given")
+            }
+        }
+    }
+
+    fn append_dead_letter(
+        &self,
+        writer: &mut dyn Writer,
+        letter: &mut Record,
+    ) -> Result<(), EngineError> {
+        match writer.append(self.dead_letters, 0, letter.clone()) {
+            Err(LogError::TooLarge { .. }) => {
+                if let Some(value) = &mut letter.value {
+                    value.truncate(PREFIX_BYTES);
+                }
+                Ok(writer.append(self.dead_letters, 0, letter.clone())?)
+            }
+            done => Ok(done?),
+        }
+    }
+}
+
+/// The document of a scored record, under its id, as it stood in the documents log.
+fn document_of(scored: Record) -> Result<Record, EngineError> {
+    let value = match &scored.value {
+        Some(bytes) => Some(Scored::decode(bytes)?.document.to_vec()),
+        None => None,
+    };
+    Ok(Record { value, ..scored })
+}
+
 /// The epoch's records in the order of the input, and its end.
 fn sort(outcomes: Vec<Outcome>) -> (Vec<Prepared>, Option<Offsets>) {
     let (mut documents, mut offsets) = (Vec::with_capacity(outcomes.len()), None);
@@ -107,4 +142,97 @@ fn sort(outcomes: Vec<Outcome>) -> (Vec<Prepared>, Option<Offsets>) {
     }
     documents.sort_unstable_by_key(|prepared| prepared.position);
     (documents, offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::log::local::{LocalOptions, LocalStore};
+    use crate::log::{Layout, Position, Store};
+
+    const LIMIT: usize = 4000;
+
+    fn scored(id: &str, document: &[u8]) -> Step {
+        let value = Scored {
+            mean_nll_nats: 2.0,
+            tokens: 3,
+            truncated: false,
+            scorer: "a model",
+            codes: Vec::new(),
+            embedding: Vec::new(),
+            quality: None,
+            skill: None,
+            document,
+        };
+        let record = Record {
+            key: Some(id.into()),
+            value: Some(value.encode()),
+            headers: Vec::new(),
+        };
+        Step::Append(record, 3)
+    }
+
+    fn read(store: &LocalStore, log: &str) -> Vec<Record> {
+        let mut reader = store
+            .reader(log, &Offsets::start(1))
+            .expect("the log exists");
+        let records = reader.poll(Duration::ZERO).expect("it reads");
+        records
+            .into_iter()
+            .map(|received| received.record)
+            .collect()
+    }
+
+    #[test]
+    fn a_record_too_large_for_its_log_is_a_dead_letter_and_the_epoch_is_committed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = LocalOptions {
+            record_bytes_max: LIMIT,
+            ..LocalOptions::default()
+        };
+        let store = LocalStore::open(dir.path(), options).expect("a store");
+        let layout = Layout {
+            partitions: 1,
+            compacted: false,
+        };
+        for log in ["scored", "dead-letters"] {
+            store.create(log, layout).expect("a log");
+        }
+        let mut commit = Commit {
+            writer: store
+                .writer("score", &["scored", "dead-letters"])
+                .expect("a writer"),
+            documents: "documents".into(),
+            scored: "scored".into(),
+            dead_letters: "dead-letters".into(),
+            counters: Arc::default(),
+        };
+        let texts = ["x".repeat(LIMIT - 200), "z".repeat(LIMIT)];
+        let documents = texts.iter().zip(0u64..).map(|(text, offset)| {
+            Outcome::Document(Prepared {
+                position: Position::new(0, offset),
+                step: scored(&offset.to_string(), text.as_bytes()),
+            })
+        });
+        let mark = Outcome::Mark(Mark {
+            offsets: Offsets(vec![2]),
+        });
+        let records = documents.chain([mark]).collect();
+        commit
+            .commit(Job { epoch: 0, records })
+            .expect("an epoch is committed");
+        assert_eq!(read(&store, "scored").len(), 1);
+        let letters = read(&store, "dead-letters");
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].key.as_deref(), Some(&b"1"[..]));
+        assert_eq!(letters[0].value.as_deref(), Some(&[b'z'; PREFIX_BYTES][..]));
+        let (name, reason) = &letters[0].headers[0];
+        let reason = String::from_utf8_lossy(reason);
+        assert!(
+            name == "reason" && reason.contains("over the limit of 4000"),
+            "{reason}"
+        );
+    }
 }

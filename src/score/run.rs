@@ -108,12 +108,13 @@ pub fn score(score: Score) -> Result<(), EngineError> {
     };
     let (topic, document_bytes_max) = (score.documents, score.document_bytes_max);
     let prepare = Prepare {
-        topic,
+        topic: topic.clone(),
         document_bytes_max,
         source,
     };
     let commit = Commit {
         writer,
+        documents: topic,
         scored: score.scored,
         dead_letters: score.dead_letters,
         counters: Arc::clone(&score.counters),
