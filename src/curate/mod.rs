@@ -5,7 +5,6 @@
 mod facts;
 mod groups;
 mod publish;
-mod rules;
 mod run;
 mod stages;
 mod statistics;
@@ -16,13 +15,11 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, ConnectLoop, Feedback};
 
-use crate::config::Stage;
 use crate::dataflow::{Batches, Pool, Sending, Threads, log_source, offload};
 use crate::engine::EngineError;
 use facts::Facts;
-use groups::Groups;
 use publish::Outcome;
-use stages::select_by;
+use stages::{Selection, select_by};
 
 pub use run::{Curate, curate};
 
@@ -32,10 +29,8 @@ struct Parts<'a, F> {
     first: u64,
     /// Reads the scored log; on one worker.
     read: Option<F>,
-    /// The selection stages, in order.
-    stages: &'a [Stage],
-    /// The groups of the stages.
-    groups: &'a Groups,
+    /// What is kept.
+    selection: &'a Selection,
     /// Publishes epochs; on the first worker.
     publisher: Option<Pool<Outcome, ()>>,
     /// The threads behind the source and the publisher.
@@ -51,7 +46,7 @@ where
     let (scored, marks) = log_source(scope, parts.first, durable, parts.read, parts.threads);
     let by_id = Exchange::new(|upsert: &Upsert<Facts>| upsert.id.halves()[0]);
     let live = latest(scored, by_id, |_epoch, _usage: &dyn Usage| ());
-    let curated = select_by(live, parts.stages, parts.groups, parts.first);
+    let curated = select_by(live, parts.selection, parts.first);
     let epochs = curated.concat(marks.map(Outcome::Mark));
     let to_first = Exchange::new(|_: &Outcome| 0);
     offload(

@@ -130,6 +130,7 @@ impl Publisher {
             }
         }
         self.statistics.committed();
+        let kept = self.statistics.kept().unwrap_or(kept as u64);
         self.count(epoch, kept as usize, 0);
     }
 

@@ -10,9 +10,9 @@ use operators::Upsert;
 use super::facts::{Facts, upsert};
 use super::groups::Groups;
 use super::publish::{Outcome, Outputs, Published, Publisher};
-use super::stages::groups_of;
+use super::stages::Selection;
 use super::statistics::Statistics;
-use super::{Parts, dataflow, rules};
+use super::{Parts, dataflow};
 use crate::config::Stage;
 use crate::dataflow::{EpochLimits, EpochReader, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
@@ -75,7 +75,8 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         let records = Offsets::start(partitions).distance(&progress.offsets);
         tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
     }
-    let (text, groups) = (rules::to_text(&curate.stages), groups_of(&curate.stages));
+    let mut selection = Selection::new(curate.stages.clone());
+    let text = selection.to_text();
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
@@ -85,6 +86,9 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         Published::Nothing => 0,
         Published::Replayed(epoch) | Published::UnderOtherRules(epoch, _) => *epoch,
     };
+    if let Published::Replayed(epoch) = published {
+        selection.replayed = Some(epoch);
+    }
     let threads = Threads::default();
     let reader = EpochReader {
         store: Arc::clone(&scored_store),
@@ -105,46 +109,37 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         outputs,
         scored_store.fetcher(&curate.scored)?,
         published,
-        Statistics::new(curate.stages.clone(), groups.clone()),
+        Statistics::new(selection.stages.clone(), selection.groups.clone()),
         text,
         curate.counters,
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(
-        curate.workers,
-        reader,
-        &curate.stages,
-        &groups,
-        publisher,
-        threads,
-    )
+    run(curate.workers, reader, selection, publisher, threads)
 }
 
 /// Runs the dataflow on `workers` threads; the first reads and publishes.
 fn run(
     workers: usize,
     reader: EpochReader,
-    stages: &[Stage],
-    groups: &Groups,
+    selection: Selection,
     publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     let first = reader.first;
-    let of_first_worker = Mutex::new(Some((read(reader, groups.clone()), publisher)));
-    let (stages, groups) = (stages.to_vec(), groups.clone());
+    let groups = selection.groups.clone();
+    let of_first_worker = Mutex::new(Some((read(reader, groups), publisher)));
     let crew = threads.clone();
     threads.execute(workers, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
         let (read, publisher) = mine.flatten().unzip();
-        let (stages, groups, threads) = (&stages, &groups, &crew);
+        let (selection, threads) = (&selection, &crew);
         dataflow(
             scope,
             Parts {
                 first,
                 read,
-                stages,
-                groups,
+                selection,
                 publisher,
                 threads,
             },
@@ -216,8 +211,8 @@ fn last_progress(
 /// What the rules of the last commit keep of the input that it had read: a replay under those
 /// rules, whose output is collected.
 fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
-    let (stages, groups) =
-        rules::from_text(&progress.rules).map_err(|source| EngineError::Progress {
+    let earlier =
+        Selection::from_text(&progress.rules).map_err(|source| EngineError::Progress {
             writer: writer_of(&curate.curated),
             source: source.into(),
         })?;
@@ -247,7 +242,7 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
         }
     };
     let pool = Pool::start("collect", [collect], &threads);
-    run(curate.workers, reader, &stages, &groups, pool, threads)?;
+    run(curate.workers, reader, earlier, pool, threads)?;
     let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
     Ok(Published::UnderOtherRules(
         progress.epoch + 1,

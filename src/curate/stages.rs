@@ -11,11 +11,44 @@ use super::publish::Outcome;
 use super::statistics::StageSummary;
 use crate::config::{Keep, Mass, Stage};
 
+/// What is kept of the live documents.
+#[derive(Clone)]
+pub struct Selection {
+    /// The selection stages, in order.
+    pub stages: Vec<Stage>,
+    /// The fields that they group by.
+    pub groups: Groups,
+    /// The epoch whose changes are published already, because it is read again under the same
+    /// rules: the stages tell its summaries alone.
+    pub replayed: Option<u64>,
+}
+
+impl Selection {
+    /// What these stages keep.
+    pub fn new(stages: Vec<Stage>) -> Self {
+        Selection {
+            groups: groups_of(&stages),
+            stages,
+            replayed: None,
+        }
+    }
+
+    /// What a progress record keeps of the rules: text that [`Selection::from_text`] reads back.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(&self.stages).expect("stages can be written as JSON")
+    }
+
+    /// The rules of an earlier run.
+    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        Ok(Selection::new(serde_json::from_str(text)?))
+    }
+}
+
 /// The purpose of the draws of random stages; see [`draw`].
 const RANDOM_STAGE: u64 = 1;
 
 /// The fields that the stages group by.
-pub fn groups_of(stages: &[Stage]) -> Groups {
+fn groups_of(stages: &[Stage]) -> Groups {
     let fields = stages.iter().filter_map(Stage::group_by);
     Groups::new(fields.map(|field| field.as_str().to_owned()))
 }
@@ -27,8 +60,11 @@ pub fn groups_of(stages: &[Stage]) -> Groups {
 /// removals into full changes. `first` is the number of the first epoch.
 pub fn select_by<'s>(
     live: StreamVec<'s, u64, Change<Facts>>,
-    stages: &[Stage],
-    groups: &Groups,
+    Selection {
+        stages,
+        groups,
+        replayed,
+    }: &Selection,
     first: u64,
 ) -> StreamVec<'s, u64, Outcome> {
     if stages.is_empty() {
@@ -38,12 +74,12 @@ pub fn select_by<'s>(
     let mut kept = live;
     let mut told = Vec::with_capacity(stages.len() + 1);
     for (index, stage) in stages.iter().enumerate() {
-        let selected = select(
-            kept,
-            operators::Stage::new(quota(stage), first),
-            view(stage, groups),
-            |_, _| (),
-        );
+        let is_last = index + 1 == stages.len();
+        let how = operators::Stage {
+            silent_epoch: replayed.filter(|_| is_last),
+            ..operators::Stage::new(quota(stage), first)
+        };
+        let selected = select(kept, how, view(stage, groups), |_, _| ());
         told.push(selected.summaries.map(move |summary| {
             Outcome::Summary(Box::new(StageSummary {
                 stage: index,

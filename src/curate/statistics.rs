@@ -26,6 +26,7 @@ pub struct Statistics {
     summaries: BTreeMap<(usize, u64), Summary>,
     changed: BTreeSet<(usize, u64)>,
     live: i64,
+    kept: i64,
 }
 
 /// The record of the whole corpus.
@@ -76,12 +77,18 @@ impl Statistics {
             summaries,
             changed,
             live: 0,
+            kept: 0,
         }
     }
 
     /// Live documents, or `None` where no stage counts them.
     pub fn live(&self) -> Option<u64> {
         (!self.stages.is_empty()).then_some(self.live as u64)
+    }
+
+    /// Documents that the last stage keeps, or `None` where no stage counts them.
+    pub fn kept(&self) -> Option<u64> {
+        (!self.stages.is_empty()).then_some(self.kept as u64)
     }
 
     /// Takes note of a group that changed.
@@ -94,6 +101,9 @@ impl Statistics {
         };
         if *stage == 0 {
             self.live += summary.live.documents - before.map_or(0, |s| s.live.documents);
+        }
+        if *stage + 1 == self.stages.len() {
+            self.kept += summary.kept.documents - before.map_or(0, |s| s.kept.documents);
         }
         self.changed.insert(place);
     }

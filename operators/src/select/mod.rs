@@ -73,6 +73,9 @@ pub struct Stage {
     ///
     /// At least 1. This changes the speed and never the result.
     pub guard: usize,
+    /// An epoch whose changes are not given, only its summaries: one whose result its reader has,
+    /// as after a restart. Millions of changes would wait in memory only to be dropped.
+    pub silent_epoch: Option<u64>,
 }
 
 impl Stage {
@@ -82,6 +85,7 @@ impl Stage {
             quota,
             first_epoch,
             guard: 128,
+            silent_epoch: None,
         }
     }
 }

@@ -72,9 +72,12 @@ pub(super) fn build<'scope, R: Record>(
                     Step::Close => {}
                     Step::End => held = None,
                     Step::Finish => {
-                        let mut session = kept.session(for_kept);
-                        epochs.worker.finish(|change| session.give(change));
-                        drop(session);
+                        if stage.silent_epoch == Some(epoch) {
+                            epochs.worker.finish(|_| ());
+                        } else {
+                            let mut session = kept.session(for_kept);
+                            epochs.worker.finish(|change| session.give(change));
+                        }
                         let mut session = summaries.session(for_summaries);
                         session.give_iterator(epochs.worker.summaries());
                         drop(session);
