@@ -1,0 +1,12 @@
+//! The reference model on an NVIDIA GPU, in bf16 with f32 accumulation.
+//!
+//! Kernels are compiled for the device found by NVRTC, so the binary needs nothing of CUDA to be
+//! built or to start. The forward pass is written against [`device::Device`]; tests run it in an
+//! emulator on the CPU.
+
+mod device;
+mod error;
+mod kernels;
+mod parameters;
+
+pub use error::CudaError;
