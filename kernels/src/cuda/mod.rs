@@ -4,9 +4,13 @@
 //! built or to start. The forward pass is written against [`device::Device`]; tests run it in an
 //! emulator on the CPU.
 
+mod compile;
 mod device;
 mod error;
 mod kernels;
+mod nvrtc;
 mod parameters;
+mod ptxas;
 
-pub use error::CudaError;
+pub use error::{CudaError, Version};
+pub use ptxas::Resources;
