@@ -7,10 +7,13 @@
 mod compile;
 mod device;
 mod error;
+mod gpu;
 mod kernels;
 mod nvrtc;
 mod parameters;
+mod probe;
 mod ptxas;
 
 pub use error::{CudaError, Version};
+pub use probe::DeviceInfo;
 pub use ptxas::Resources;
