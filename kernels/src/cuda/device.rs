@@ -39,6 +39,9 @@ pub(crate) struct Matrix {
 
 /// A device that runs kernels one after the other.
 pub(crate) trait Device {
+    /// How many blocks of a kernel that fills a multiprocessor run at once.
+    fn multiprocessors(&self) -> u32;
+
     /// Zeroed memory, aligned to at least 256 bytes.
     ///
     /// # Errors

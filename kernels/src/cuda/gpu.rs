@@ -27,6 +27,7 @@ const SHARED_BYTES_UNASKED: u32 = 48 << 10;
 /// A GPU with its kernels loaded; used by one thread at a time.
 pub(crate) struct Gpu {
     context: Arc<CudaContext>,
+    multiprocessors: u32,
     /// Runs kernels, and the small copies of results behind them.
     compute: Arc<CudaStream>,
     /// Uploads beside the computation.
@@ -89,9 +90,13 @@ impl Gpu {
                 functions.insert(kernel.name, function);
             }
         }
+        let multiprocessors = context
+            .attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .map_err(failed("counting multiprocessors"))?;
         let stream = || context.new_stream().map_err(failed("making a stream"));
         let slot = || Slot::new(&context).map_err(failed("making an event"));
         Ok(Gpu {
+            multiprocessors: u32::try_from(multiprocessors).unwrap_or(1),
             compute: stream()?,
             copies: stream()?,
             slots: [slot()?, slot()?],
@@ -129,6 +134,10 @@ fn grown(
 }
 
 impl Device for Gpu {
+    fn multiprocessors(&self) -> u32 {
+        self.multiprocessors
+    }
+
     fn allocate(&mut self, bytes: usize) -> Result<Address, CudaError> {
         let memory = self
             .compute

@@ -13,6 +13,9 @@ mod nvrtc;
 mod parameters;
 mod probe;
 mod ptxas;
+mod shape;
+mod weights;
+mod work;
 
 pub use error::{CudaError, Version};
 pub use probe::DeviceInfo;

@@ -147,7 +147,11 @@ impl Nvrtc {
         let status = unsafe {
             (self.functions.compile)(program.raw, pointers.len() as c_int, pointers.as_ptr())
         };
-        let log = program.bytes("nvrtcGetProgramLog", self.functions.log_size, self.functions.log);
+        let log = program.bytes(
+            "nvrtcGetProgramLog",
+            self.functions.log_size,
+            self.functions.log,
+        );
         let log = String::from_utf8_lossy(&log?)
             .trim_end_matches('\0')
             .to_owned();
@@ -248,12 +252,12 @@ impl<'a> OneProgram<'a> {
     ) -> Result<Vec<u8>, CudaError> {
         let mut count = 0;
         // SAFETY: the program is alive, and `count` outlives the call.
-        self.functions.check(call, unsafe { size(self.raw, &mut count) })?;
+        self.functions
+            .check(call, unsafe { size(self.raw, &mut count) })?;
         let mut bytes = vec![0u8; count];
         // SAFETY: NVRTC writes as many bytes as it said.
-        self.functions.check(call, unsafe {
-            fill(self.raw, bytes.as_mut_ptr().cast())
-        })?;
+        self.functions
+            .check(call, unsafe { fill(self.raw, bytes.as_mut_ptr().cast()) })?;
         Ok(bytes)
     }
 }

@@ -64,13 +64,12 @@ ptxas info    : Function properties for second
 ptxas info    : Used 255 registers, used 0 barriers
 ";
         let found = resources(log);
-        let expected = [("first", 32, 0), ("second", 255, 20)].map(|(kernel, registers, spill)| {
-            Resources {
+        let expected =
+            [("first", 32, 0), ("second", 255, 20)].map(|(kernel, registers, spill)| Resources {
                 kernel: kernel.into(),
                 registers,
                 spill_bytes: spill,
-            }
-        });
+            });
         assert_eq!(found, expected);
         assert_eq!(resources("nothing of that"), []);
     }
