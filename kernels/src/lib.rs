@@ -21,6 +21,7 @@ mod tokenizer;
 
 pub use batch::Batch;
 pub use config::Config;
+pub use cuda::CudaError;
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, load};
 pub use model::{DocumentScore, LanguageModel, ModelInfo};

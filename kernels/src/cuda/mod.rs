@@ -5,12 +5,17 @@
 //! emulator on the CPU.
 
 mod compile;
+mod decoder;
 mod device;
 mod error;
+mod forward;
 mod gpu;
+mod group;
 mod kernels;
+mod model;
 mod nvrtc;
 mod parameters;
+mod plan;
 mod probe;
 mod ptxas;
 mod shape;
