@@ -73,20 +73,26 @@ template <int D> struct AttentionTile {
     // Rows that hold no query are zeros, and so are their scores.
     DEVICE void load_queries(bf16* to) const {
         const bf16* from = document + size_t(first) * ld + query_column;
-        for (int i = threadIdx.x; i < Launch::BM * (D / 8); i += Launch::THREADS) {
-            const int r = i / (D / 8), c = i % (D / 8) * 8, query = query_of(r);
-            const bf16* piece = r < rows ? from + size_t(query) * ld + (r - query * group) * D + c : from;
-            cp_async16(smem_addr(to + r * Launch::LD + c), piece, r < rows);
-        }
+        copy_rows<Launch::BM>(to, [&](int r, int c) {
+            const int query = query_of(r);
+            return from + query * ld + (r - query * group) * D + c;
+        }, rows);
     }
 
     // A step's rows of keys or of values. What no query of the tile may see is zero, so that it weighs nothing.
     DEVICE void load_step(bf16* to, int column, int step) const {
-        const bf16* from = document + column;
-        for (int i = threadIdx.x; i < Launch::KEYS * (D / 8); i += Launch::THREADS) {
-            const int r = i / (D / 8), c = i % (D / 8) * 8, row = step * Launch::KEYS + r;
-            const bf16* piece = row < keys ? from + size_t(row) * ld + c : from;
-            cp_async16(smem_addr(to + r * Launch::LD + c), piece, row < keys);
+        const bf16* from = document + column + size_t(step * Launch::KEYS) * ld;
+        copy_rows<Launch::KEYS>(to, [&](int r, int c) { return from + r * ld + c; }, keys - step * Launch::KEYS);
+    }
+
+    // Starts copying rows into shared memory, 16 bytes at a time; rows from `end` on become zeros.
+    template <int ROWS, class From> DEVICE void copy_rows(bf16* to, From from, int end) const {
+        constexpr int PIECES = D / 8;
+        static_assert(ROWS * PIECES % Launch::THREADS == 0, "every thread copies as much");
+#pragma unroll
+        for (int j = 0; j < ROWS * PIECES / Launch::THREADS; j++) {
+            const int i = threadIdx.x + j * Launch::THREADS, r = i / PIECES, c = i % PIECES * 8;
+            cp_async16(smem_addr(to + r * Launch::LD + c), from(r, c), r < end);
         }
     }
 };
