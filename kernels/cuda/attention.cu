@@ -1,32 +1,34 @@
-// Causal attention of packed documents, with H / G query heads to each key/value head:
+// Causal attention of packed documents, with H/G query heads to each key/value head:
 //
-//     out[t, h] = Σ_{s <= t} 2^(scale · q[t, h]·k[s, g] - m[t, h]) v[s, g] / Σ_{s <= t} 2^(scale · q[t, h]·k[s, g] - m[t, h])
+//     out[t, h] = sum over s <= t of w[s] v[s, g] / sum over s <= t of w[s],  w[s] = 2^(scale q[t, h]·k[s, g] - m[t, h])
 //
-// with g = h / (H/G), scale = log2(e) / √D, s and t rows of one document, and m the running maximum, rescaled as it grows.
+// where g = h / (H/G), scale = log2(e)/sqrt(D), s and t are rows of one document, and m is the largest exponent so far:
+// when it grows, what was summed before shrinks with it. Weights are at most 1, whatever the scores.
 //
-// Tile: QUERIES = ROWS / (H/G) queries of a document times the H/G heads that share a key head, stacked into the rows of one
-// M tile: row r is query r / (H/G), head r % (H/G). So keys and values are read once for all their heads, and a document's
-// last tile is its only one with rows to spare. Tiles start at the document's own first row, and so do the steps over its
-// keys: the order of every sum follows from the document alone. Rows past its end are loaded as zeros.
+// Tile: BM / (H/G) queries of a document with the H/G heads that share a key head, stacked into the rows of one M tile:
+// row r is query r / (H/G), head r % (H/G). Keys and values are so read once for all their heads. Tiles start at the
+// document's own first row, and so do the steps over its keys: the order of every sum follows from the document alone.
 //
-// Four warps own 16 or 32 rows each and share the steps' keys and values, two stages of each; keys and values are groups of
-// their own, so that scores start while the values are in flight. Scores become weights, and weights bf16 operands, in
-// registers: the accumulators of two 8-column products are the operand of one 16-deep product. Rows of shared memory are D + 8
-// wide, an odd number of 16-byte pieces: the eight rows that an ldmatrix reads lie in different banks, at offsets known
-// when compiled.
+// Four warps own 16 or 32 rows each and share the keys and values of a step, in two stages. Keys and values land as groups
+// of their own, so that scores start while values are in flight. Scores become weights, and these bf16 operands, in
+// registers: the accumulators of two products of 8 columns are the operand of one of depth 16. Rows of shared memory are
+// D + 8 wide, an odd number of 16-byte pieces: the eight rows that an ldmatrix reads lie in different banks, and at
+// offsets known when compiled, which a swizzle's are not.
 //
-//     D                 16     32     64     80     96    128    256
-//     rows             128    128    128    128    128    128     64
-//     keys of a step    64     64     64     64     64     32     32
-//     shared bytes   18432  30720  55296  67584  79872  69632 101376   (sm_86 and sm_89 allow 101376)
+//     D                         16     32     64     80     96    128    256
+//     BM, rows                 128    128    128    128    128    128     64
+//     BN, keys of a step        64     64     64     64     64     32     32
+//     shared bytes           18432  30720  55296  67584  79872  69632 101376   (sm_86 and sm_89 allow 101376)
+//     registers, sm_80         141    182    252    255    253    246    255   (no spills; two blocks an SM allow 255)
+//     registers, sm_90a        142    188    255    255    254    246    255   (NVRTC 13.0)
 //
-// Limit, by arithmetic, for SmolLM2-135M (H = 9, G = 3, D = 64) and documents of 512, for a token and a layer:
-//     products     4 · D · H · (T + 1) / 2 = 590,976 operations: 0.74 ns at 798 TFLOP/s (H100); with the half-empty products
-//                  on the diagonal, 309 keys a query instead of 256.5, 0.89 ns, and mma.sync reaches about 5/8 of it: 1.4 ns
-//     memory       2 · D · (H + 2G + H) = 3,072 bytes: 1.02 ns at 3.0 TB/s; the tiles' 309 / 42 readings of keys and values,
-//                  5.6 KB, come from L2
-//     exponentials H · 309 = 2,781: 0.75 ns at 16 a cycle, 132 SMs, 1.755 GHz
-// Thirty layers of 1.4 ns are 0.042 µs a token of the 0.36 µs that the whole model takes at its limit.
+// Limit, by arithmetic and not measured, of a token in a layer of SmolLM2-135M (H = 9, G = 3, D = 64) in documents of 512:
+//     products      4·D·H·(T + 1)/2 = 590,976 operations; 688,128 with what the diagonal's tiles compute in vain (299 keys a
+//                   row, not 256.5): 0.86 ns at an H100's 798 TFLOP/s, 1.4 ns at the 5/8 of it that mma.sync gets
+//     memory        2·D·(H + 2G + H) = 3,072 bytes: 1.02 ns at 3.0 TB/s; and 6,144 bytes of keys and values from L2
+//     exponentials  H·299 = 2,688: 0.73 ns at 16 a cycle on 132 SMs at 1.755 GHz
+// So the products bound it: 30 layers of 1.4 ns are 42 ns, of the 360 ns a token that the whole model takes at its limit.
+// wgmma would save 16 ns of these; the linear layers come first.
 #include "ptx.cuh"
 #include "shapes.cuh"
 
