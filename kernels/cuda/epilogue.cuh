@@ -1,9 +1,9 @@
 // What happens to a product's accumulators before they leave the registers: a policy struct for each kernel, shared by
 // the mma.sync and the wgmma version, because both leave a row in the same four lanes.
 //
-// A policy is called for a row and a slice of 64 columns by the four lanes that hold them (a quad, t = lane % 4):
-// `x[n][j]` is column `column + 8n + 2t + j`. All 32 lanes of the warp call together, eight rows at a time; rows past
-// the end are computed as well and not stored. `column` is a multiple of 64.
+// A policy is made for a slice of 64 columns and called for each row by the four lanes that hold it (a quad, t =
+// lane % 4): `x[n][j]` is column `column + 8n + 2t + j`. All 32 lanes of the warp call together, eight rows at a time;
+// rows past the end are computed as well and not stored. `column` is a multiple of 64.
 #pragma once
 #include "shapes.cuh"
 
@@ -50,22 +50,26 @@ DEVICE float norm_scale(const float* squares, int slices, int channels, float ep
 // weights' rows are ordered so that a pair that turns together is two neighbouring columns, so in one lane.
 struct Rotate {
     const Projection& p;
+    int column, pairs[SLICE / 8];  // place of each pair's angle in a row of the tables; -1: does not turn
 
-    DEVICE void operator()(int row, float scale, int column, Slice& x) const {
-        const bool valid = row < p.rows;
-        const int half = p.head_width / 2;
-        const size_t angles = valid ? size_t(p.positions[row]) * half : 0;
+    DEVICE Rotate(const Projection& projection, int column) : p(projection), column(column) {
 #pragma unroll
         for (int n = 0; n < SLICE / 8; n++) {
-            const int c = column + 8 * n + 2 * int(threadIdx.x & 3), pair = c % p.head_width / 2;
-            float a = x[n][0] * scale, b = x[n][1] * scale;
-            if (c < p.rotated) {
-                const float cosine = __ldg(p.cosines + angles + pair), sine = __ldg(p.sines + angles + pair);
-                const float turned = a * cosine - b * sine;
-                b = b * cosine + a * sine;
-                a = turned;
-            }
-            x[n][0] = a, x[n][1] = b;
+            const int c = column + 8 * n + 2 * int(threadIdx.x & 3);
+            pairs[n] = c < p.rotated ? c % p.head_width / 2 : -1;
+        }
+    }
+
+    DEVICE void operator()(int row, float scale, Slice& x) const {
+        const bool valid = row < p.rows;
+        const size_t angles = valid ? size_t(p.positions[row]) * (p.head_width / 2) : 0;
+#pragma unroll
+        for (int n = 0; n < SLICE / 8; n++) {
+            const float cosine = pairs[n] < 0 ? 1.f : __ldg(p.cosines + angles + pairs[n]);
+            const float sine = pairs[n] < 0 ? 0.f : __ldg(p.sines + angles + pairs[n]);
+            const float a = x[n][0] * scale, b = x[n][1] * scale;
+            x[n][0] = a * cosine - b * sine;
+            x[n][1] = b * cosine + a * sine;
         }
         store_slice(p.out + size_t(row) * p.ld_out + column, x, valid);
     }
@@ -74,12 +78,13 @@ struct Rotate {
 // gate_up: silu(gate) · up. Columns come in pairs of eight, gate before up, so both are in one lane; a slice gives 32.
 struct SwiGlu {
     const Projection& p;
+    int column;
 
     DEVICE static float silu_times(float gate, float up) {
         return gate * up * reciprocal_fast(1.f + exp2_fast(-LOG2E * gate));
     }
 
-    DEVICE void operator()(int row, float scale, int column, const Slice& x) const {
+    DEVICE void operator()(int row, float scale, const Slice& x) const {
         uint32_t words[SLICE / 16];
 #pragma unroll
         for (int n = 0; n < SLICE / 16; n++) {
@@ -92,23 +97,32 @@ struct SwiGlu {
     }
 };
 
-// residual: adds to the stream in fp32; writes its bf16 copy and the sum of the slice's squares.
+// residual: adds to the stream in fp32; writes its bf16 copy and the sum of the slice's squares. A row's part of the
+// stream is loaded by a call of its own, so that the next row's can be under way while this one is stored.
 struct AddToStream {
     const Residual& p;
+    int column;
+    using Before = float2[SLICE / 8];
 
-    DEVICE void operator()(int row, int column, Slice& x) const {
+    DEVICE float2* stream(int row) const {
+        return reinterpret_cast<float2*>(p.stream + size_t(row) * p.width + column + 2 * int(threadIdx.x & 3));
+    }
+
+    DEVICE void load(int row, Before& before) const {
+#pragma unroll
+        for (int n = 0; n < SLICE / 8; n++) before[n] = row < p.rows ? stream(row)[4 * n] : make_float2(0.f, 0.f);
+    }
+
+    DEVICE void operator()(int row, const Before& before, Slice& x) const {
         const bool valid = row < p.rows;
-        const size_t at = size_t(row) * p.width + column;
-        float2* const stream = reinterpret_cast<float2*>(p.stream + at + 2 * int(threadIdx.x & 3));
         float squares = 0.f;
 #pragma unroll
         for (int n = 0; n < SLICE / 8; n++) {
-            const float2 before = valid ? stream[4 * n] : make_float2(0.f, 0.f);
-            x[n][0] += before.x, x[n][1] += before.y;
+            x[n][0] += before[n].x, x[n][1] += before[n].y;
             squares += x[n][0] * x[n][0] + x[n][1] * x[n][1];
-            if (valid) stream[4 * n] = make_float2(x[n][0], x[n][1]);
+            if (valid) stream(row)[4 * n] = make_float2(x[n][0], x[n][1]);
         }
-        store_slice(p.operand_out + at, x, valid);
+        store_slice(p.operand_out + size_t(row) * p.width + column, x, valid);
         squares = quad_sum(squares);
         if (valid && (threadIdx.x & 3) == 0) p.squares[size_t(row) * (p.width / SLICE) + column / SLICE] = squares;
     }

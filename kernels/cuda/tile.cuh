@@ -194,11 +194,11 @@ template <class Epilogue> DEVICE void project(const Projection& p) {
     const Place place(p.rows, p.columns);
     norm_scales(scales, p.squares, place.row, p.rows, p.inner, p.channels, p.norm_epsilon);
     const Product product{p.operand, p.weight, p.rows, p.inner, p.columns, place.row, place.column, 1};
-    const Epilogue epilogue{p};
     multiply_tiles(product, shared, [&](int column, Accumulators& sums) {
+        const Epilogue epilogue{p, column};
         sums.each_row([&](int index, Slice& x) {
             const int row = Accumulators::row_of(index);
-            epilogue(place.row + row, scales[row], column, x);
+            epilogue(place.row + row, scales[row], x);
         });
     });
 }
