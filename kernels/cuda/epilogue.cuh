@@ -47,31 +47,40 @@ DEVICE float norm_scale(const float* squares, int slices, int channels, float ep
 }
 
 // qkv: the norm's scale, then query and key columns turn with the row's position (RoFormer, arXiv 2104.09864). The
-// weights' rows are ordered so that a pair that turns together is two neighbouring columns, so in one lane.
+// weights' rows are ordered so that a pair that turns together is two neighbouring columns, so in one lane. Value columns
+// load angles too and drop them: a branch around the loads would keep the next row's from starting early.
 struct Rotate {
     const Projection& p;
-    int column, pairs[SLICE / 8];  // place of each pair's angle in a row of the tables; -1: does not turn
+    int column, pairs[SLICE / 8];  // place of each pair's angle in a row of the tables
 
     DEVICE Rotate(const Projection& projection, int column) : p(projection), column(column) {
 #pragma unroll
-        for (int n = 0; n < SLICE / 8; n++) {
-            const int c = column + 8 * n + 2 * int(threadIdx.x & 3);
-            pairs[n] = c < p.rotated ? c % p.head_width / 2 : -1;
-        }
+        for (int n = 0; n < SLICE / 8; n++) pairs[n] = column_of(n) % p.head_width / 2;
     }
+
+    DEVICE int column_of(int n) const { return column + 8 * n + 2 * int(threadIdx.x & 3); }
 
     DEVICE void operator()(int row, float scale, Slice& x) const {
         const bool valid = row < p.rows;
-        const size_t angles = valid ? size_t(p.positions[row]) * (p.head_width / 2) : 0;
+#pragma unroll
+        for (auto& pair : x) pair[0] *= scale, pair[1] *= scale;
+        turn(valid ? __ldg(p.positions + row) : 0, x);
+        store_slice(p.out + size_t(row) * p.ld_out + column, x, valid);
+    }
+
+    DEVICE void turn(uint32_t position, Slice& x) const {
+        const float* const cosines = p.cosines + size_t(position) * (p.head_width / 2);
+        const float* const sines = p.sines + size_t(position) * (p.head_width / 2);
+        float cosine[SLICE / 8], sine[SLICE / 8];  // all loads before the first use
+#pragma unroll
+        for (int n = 0; n < SLICE / 8; n++) cosine[n] = __ldg(cosines + pairs[n]), sine[n] = __ldg(sines + pairs[n]);
 #pragma unroll
         for (int n = 0; n < SLICE / 8; n++) {
-            const float cosine = pairs[n] < 0 ? 1.f : __ldg(p.cosines + angles + pairs[n]);
-            const float sine = pairs[n] < 0 ? 0.f : __ldg(p.sines + angles + pairs[n]);
-            const float a = x[n][0] * scale, b = x[n][1] * scale;
-            x[n][0] = a * cosine - b * sine;
-            x[n][1] = b * cosine + a * sine;
+            const float a = x[n][0], b = x[n][1];
+            const bool turns = column_of(n) < p.rotated;
+            x[n][0] = turns ? a * cosine[n] - b * sine[n] : a;
+            x[n][1] = turns ? b * cosine[n] + a * sine[n] : b;
         }
-        store_slice(p.out + size_t(row) * p.ld_out + column, x, valid);
     }
 };
 
