@@ -4,8 +4,8 @@
 // double; then the 128 sums are added by a fixed tree. So the bits depend on the document's rows alone. 1 KiB of shared
 // memory; an empty document gives 0.
 //
-// Floor (arithmetic): 12 B a row and split at 3.0 TB/s, 0.03 ns a token with 8 splits; in truth a launch and the latency
-// of the longest document's rows over 128 threads.
+// Floor (arithmetic): 12 B a row and split at 3.0 TB/s, 0.03 ns a token with 8 splits; in truth a launch and the
+// latency of the longest document's rows over 128 threads.
 #include "shapes.cuh"
 
 struct DocumentsLaunch {

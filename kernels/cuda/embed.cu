@@ -14,9 +14,9 @@ struct EmbedLaunch {
 
 DEVICE void embed_body(const Embed& p) {
     const int slices = p.width / SLICE, lane = int(threadIdx.x) % EmbedLaunch::LANES;
-    const int64_t items = int64_t(p.rows) * slices;
-    // The loop's end is the same for a whole block, so that all lanes of a warp shuffle together.
-    for (int64_t first = int64_t(blockIdx.x) * EmbedLaunch::BM; first < items; first += int64_t(gridDim.x) * EmbedLaunch::BM) {
+    const int64_t items = int64_t(p.rows) * slices, stride = int64_t(gridDim.x) * EmbedLaunch::BM;
+    // A block's lanes leave the loop together, so that all lanes of a warp shuffle.
+    for (int64_t first = int64_t(blockIdx.x) * EmbedLaunch::BM; first < items; first += stride) {
         const int64_t item = first + int(threadIdx.x) / EmbedLaunch::LANES;
         const bool valid = item < items;
         const int64_t row = valid ? item / slices : 0;

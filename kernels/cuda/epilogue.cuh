@@ -11,8 +11,8 @@ constexpr int SLICE = 64;
 using Slice = float[SLICE / 8][2];
 constexpr float LOG2E = 1.4426950408889634f;
 
-// Turns four words that each lane of a quad holds, one of each of four neighbouring 16-byte pieces, into one whole piece
-// a lane: lane t gets word t of lanes 0 to 3. So a quad stores 64 contiguous bytes with one instruction.
+// Turns four words that each lane of a quad holds, one of each of four neighbouring 16-byte pieces, into one whole
+// piece a lane: lane t gets word t of lanes 0 to 3. So a quad stores 64 contiguous bytes with one instruction.
 DEVICE uint4 quad_transpose(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     const int t = threadIdx.x & 3;
     const bool odd = t & 1, upper = t & 2;
@@ -47,8 +47,8 @@ DEVICE float norm_scale(const float* squares, int slices, int channels, float ep
 }
 
 // qkv: the norm's scale, then query and key columns turn with the row's position (RoFormer, arXiv 2104.09864). The
-// weights' rows are ordered so that a pair that turns together is two neighbouring columns, so in one lane. Value columns
-// load angles too and drop them: a branch around the loads would keep the next row's from starting early.
+// weights' rows are ordered so that a pair that turns together is two neighbouring columns, so in one lane. Value
+// columns load angles too and drop them: a branch around the loads would keep the next row's from starting early.
 struct Rotate {
     const Projection& p;
     int column, pairs[SLICE / 8];  // place of each pair's angle in a row of the tables
@@ -98,7 +98,8 @@ struct SwiGlu {
 #pragma unroll
         for (int n = 0; n < SLICE / 16; n++) {
             const auto &gate = x[2 * n], &up = x[2 * n + 1];
-            words[n] = pack_bf16(silu_times(gate[0] * scale, up[0] * scale), silu_times(gate[1] * scale, up[1] * scale));
+            const float first = silu_times(gate[0] * scale, up[0] * scale);
+            words[n] = pack_bf16(first, silu_times(gate[1] * scale, up[1] * scale));
         }
         const uint4 piece = quad_transpose(words[0], words[1], words[2], words[3]);
         bf16* const to = p.out + size_t(row) * p.ld_out + column / 2 + 8 * int(threadIdx.x & 3);

@@ -1,9 +1,9 @@
 // What each kernel is launched with: one struct by value, plain data, the same for the sm_80 and the sm_90a version.
 //
-// Shape legend: T rows (tokens of a batch), C channels of the residual stream, F channels inside the feed-forward layer,
-// H query heads, G key/value heads, D channels of a head, V vocabulary. A suffix p means padded with zeros to a multiple
-// of 64. Every row of a weight is contiguous along the inner dimension; its rows are padded with zeros to whole tiles.
-// Pointers are 16-byte aligned, and so is every row.
+// Shape legend: T rows (tokens of a batch), C channels of the residual stream, F channels inside the feed-forward
+// layer, H query heads, G key/value heads, D channels of a head, V vocabulary. A suffix p means padded with zeros to
+// a multiple of 64. Every row of a weight is contiguous along the inner dimension; its rows are padded with zeros to
+// whole tiles. Pointers are 16-byte aligned, and so is every row.
 //
 // The residual stream is fp32. Products read its bf16 copy, not normalised: RMSNorm's gains are folded into the weights
 // and its scale, 1/sqrt(sum of squares / C + epsilon), multiplies the accumulators. `squares` holds that sum in slices
