@@ -90,7 +90,7 @@ struct SwiGlu {
     int column;
 
     DEVICE static float silu_times(float gate, float up) {
-        return gate * up * reciprocal_fast(1.f + exp2_fast(-LOG2E * gate));
+        return gate * reciprocal_fast(1.f + exp2_fast(-LOG2E * gate)) * up;
     }
 
     DEVICE void operator()(int row, float scale, const Slice& x) const {

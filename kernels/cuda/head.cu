@@ -4,9 +4,8 @@
 // Tile 128 x 128 of [T, V], 128 threads; grid (ceil(T/128), splits): a block keeps its rows and goes through its
 // split of the vocabulary tile by tile, the ring running on across tiles. Blocks of one split run together and read
 // the same weights at about the same time, from L2. The splits follow from V alone, so a row's bits do not depend on
-// the batch; 24 tiles a split (16 splits at V = 49,152) give 132 SMs two blocks each from 2,048 rows on. Shared
-// memory 68,096 B: the ring, and 20 B a row. Two blocks an SM where 164 KiB allow it, one's exponentials under the
-// other's product.
+// the batch. Shared memory 68,096 B: the ring, and 20 B a row. Two blocks an SM where 164 KiB allow it, one's
+// exponentials under the other's product.
 //
 // Floors for SmolLM2-135M (C = 576, V = 49,152) on an H100 at 798 TFLOP/s and 3.0 TB/s, by arithmetic, a token: 56.6
 // MFLOP, 71 ns; 1,192 B read and 12 B a split written, 0.5 ns. The product bounds it, then 49,152 exponentials: 3,072

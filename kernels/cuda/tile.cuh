@@ -70,8 +70,8 @@ class Feed {
     static constexpr int ROWS = Tile::THREADS / Tile::PIECES;
     const bf16 *operand, *weight;
     size_t stride;  // of rows, in elements
-    int inner, k = 0, steps, valid, stage = 0;
-    uint32_t to;
+    int inner, k = 0, steps, valid;
+    uint32_t to, stage = 0;
 
   public:
     const uint32_t ring;
@@ -92,7 +92,7 @@ class Feed {
     // Starts the copies of the next step, if any is left, and closes their group.
     DEVICE void next() {
         if (steps > 0) {
-            const uint32_t place = to + uint32_t(stage * Tile::STAGE_BYTES);
+            const uint32_t place = to + stage * Tile::STAGE_BYTES;
 #pragma unroll
             for (int i = 0; i < Tile::BM / ROWS; i++)
                 cp_async16(place + i * ROWS * Tile::ROW_BYTES, operand + i * ROWS * stride, i * ROWS < valid);
@@ -181,7 +181,7 @@ class Accumulators {
 // ring runs on over the tiles, so the next one is under way meanwhile. The first barrier that a thread meets is before
 // its first `finish`: what the block wrote to shared memory before the call can be read there.
 template <class Finish> DEVICE void multiply_tiles(const Product& p, Feed& feed, Finish finish) {
-    int stage = 0;
+    uint32_t stage = 0;
     for (int tile = 0; tile < p.tiles; tile++) {
         const int column = p.column + tile * Tile::BN + Accumulators::warp_column();
         const bool needed = column < p.columns;
@@ -191,7 +191,7 @@ template <class Finish> DEVICE void multiply_tiles(const Product& p, Feed& feed,
             cp_wait<Tile::STAGES - 2>();
             __syncthreads();
             feed.next();
-            if (needed) sums.multiply(feed.ring + uint32_t(stage * Tile::STAGE_BYTES));
+            if (needed) sums.multiply(feed.ring + stage * Tile::STAGE_BYTES);
             stage = (stage + 1) % Tile::STAGES;
         }
         if (needed) finish(column, sums);
