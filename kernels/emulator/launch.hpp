@@ -1,0 +1,62 @@
+// Launching kernels from C++: the table of kernels, the policy, and a grid's blocks spread over host threads.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "emulation.hpp"
+
+namespace emulator {
+
+struct Kernel {
+    const char* name;
+    Facts facts;
+    void (*run)(void** parameters);
+};
+
+// Null when there is none of that name.
+const Kernel* find_kernel(const std::string& name);
+
+// `late`: asynchronous copies land as late as their waits allow, else as early as possible.
+// `seed`: 0 runs warps and blocks in order, any other value draws another schedule.
+struct Policy {
+    int late = 0;
+    uint32_t seed = 0;
+    uint32_t host_threads = 0;   // 0: as many as the machine has cores
+};
+
+// A launch in flight, shared by the host threads that run its blocks.
+struct Launch {
+    const Kernel* kernel;
+    void** parameters;
+    Index grid;
+    uint32_t threads, shared_bytes;
+    Policy policy;
+    std::atomic<uint64_t> next{0};
+    std::atomic<bool> failed{false};
+    std::mutex lock{};
+    std::string error{};
+};
+
+// Runs all blocks; empty when all went well, else the report.
+std::string run(const Kernel& kernel, Index grid, uint32_t threads, uint32_t shared_bytes, void** parameters,
+                const Policy& policy);
+
+// The policy of launches that this host thread makes from now on.
+Policy& policy();
+inline void policy(int late, uint32_t seed) { policy() = {late, seed, policy().host_threads}; }
+
+// Prints the report and exits when the launch fails.
+void run_or_exit(const char* name, Index grid, void** parameters);
+template <class... Parameters> void launch(const char* name, Index grid, Parameters... parameters) {
+    void* pointers[] = {&parameters...};
+    run_or_exit(name, grid, pointers);
+}
+
+// Global memory that ends (to 16 bytes) at a guard page and is filled with NaN.
+void* allocate(size_t bytes);
+void release(void* allocation);
+template <class T> T* alloc(size_t count) { return static_cast<T*>(allocate(count * sizeof(T))); }
+
+}  // namespace emulator

@@ -1,0 +1,104 @@
+// One block of a grid as it runs on one host thread: its CUDA threads as fibers, who waits for what, its shared memory.
+// Lanes of a warp run one after another until each waits; then another warp goes on. The seed of the policy decides
+// which, so that a missing barrier shows as a wrong result under some schedule.
+#pragma once
+#include <csetjmp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "emulation.hpp"
+#include "fiber.hpp"
+#include "launch.hpp"
+
+namespace emulator {
+
+constexpr uint32_t THREADS_MAX = 1024, WARPS_MAX = THREADS_MAX / 32, SHARED_MAX = 232448, BARRIERS = 16;
+constexpr unsigned char POISON = 0xFF;   // bf16, fp32 and fp64 of it are NaN, an index of it is far out of range
+
+// What all lanes of a warp do together: the last to come does it for all.
+struct Collective {
+    const char* name;
+    void (*run)(const void* const* operands);
+};
+
+// A copy that was issued and has not landed.
+struct Copy {
+    uint32_t group, to;
+    const void* from;
+    bool valid;
+};
+
+struct Thread {
+    Fiber fiber;
+    Index index{};
+    uint32_t number = 0;
+    std::string waits_for;
+    std::vector<Copy> copies;
+    uint32_t group = 0;
+    bool done = false;
+};
+
+struct Warp {
+    uint32_t ready = 0, arrived = 0;
+    const Collective* collective = nullptr;
+    const void* operands[32] = {};
+};
+
+struct Barrier {
+    uint32_t expected = 0, arrived = 0;
+    uint32_t waiting[WARPS_MAX] = {};
+};
+
+class Machine {
+  public:
+    Machine();
+
+    // Runs one block; false when it failed, and `error` says why.
+    bool run(Launch& launch, Index block);
+
+    // Waits until all 32 lanes are here, then `collective` has run on what each brought.
+    void meet(const Collective& collective, const void* operands);
+    void barrier(uint32_t id, uint32_t threads, bool wait);
+    void copy_async(Copy copy);
+    void copy_wait(uint32_t groups);
+
+    // Ends the block with a report. Called on a fiber; does not come back.
+    [[noreturn]] void fail(const std::string& what);
+
+    Thread& self() { return threads[running]; }
+    Warp& warp() { return warps[running / 32]; }
+
+    Thread threads[THREADS_MAX];
+    Warp warps[WARPS_MAX];
+    Barrier barriers[BARRIERS];
+    Launch* launch = nullptr;
+    Index block{}, block_size{}, grid{};
+    unsigned char* shared = nullptr;
+    uint32_t shared_bytes = 0;
+    std::string error;
+
+  private:
+    static void thread_main();
+    void reset();
+    void finish();
+    void leave();
+    [[noreturn]] void resume_next();
+    bool pick();
+    void perhaps_switch();
+    void land(const Copy& copy);
+    void poison_shared();
+    void check_shared_margins();
+    std::string deadlock() const;
+    uint32_t random();
+
+    jmp_buf host;
+    uint32_t running = 0, alive = 0, state = 0;
+    unsigned char* shared_region = nullptr;
+};
+
+// The machine of this host thread while it runs a block, else null.
+Machine* machine();
+void set_machine(Machine* machine);
+
+}  // namespace emulator
