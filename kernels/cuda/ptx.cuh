@@ -28,7 +28,7 @@ typedef signed char int8_t;
 typedef short int16_t;
 typedef int int32_t;
 typedef long long int64_t;
-#define INFINITY __builtin_huge_valf()
+#define INFINITY __int_as_float(0x7F800000)
 #define DEVICE __device__ __forceinline__
 #define SMEM_DYNAMIC(name) extern __shared__ __align__(1024) unsigned char name[]
 #else
