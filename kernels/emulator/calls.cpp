@@ -19,7 +19,7 @@ uint32_t shared_address(const void* p) {
 }
 
 void copy_async(uint32_t to, const void* from, bool valid) { machine()->copy_async({0, to, from, valid}); }
-void copy_commit() { machine()->self().group++; }
+void copy_commit() { machine()->self().copy_group++; }
 void copy_wait(int groups) { machine()->copy_wait(uint32_t(groups)); }
 void barrier(int id, int threads, bool wait) { machine()->barrier(uint32_t(id), uint32_t(threads), wait); }
 

@@ -86,8 +86,7 @@ void matrix_product(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
 
 void load_matrix(uint32_t* r, uint32_t row, bool transposed) {
     Machine& m = *machine();
-    if (row % 16) m.fail("ldmatrix of a row at " + std::to_string(row) + ", not a multiple of 16");
-    if (row + 16 > m.shared_bytes) m.fail("ldmatrix past the end of shared memory");
+    m.check_shared("ldmatrix", row, 16, 16);
     const Load operands{r, row, transposed};
     m.meet(LOAD, &operands);
 }

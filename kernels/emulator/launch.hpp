@@ -18,12 +18,17 @@ struct Kernel {
 // Null when there is none of that name.
 const Kernel* find_kernel(const std::string& name);
 
-// `late`: asynchronous copies land as late as their waits allow, else as early as possible.
-// `seed`: 0 runs warps and blocks in order, any other value draws another schedule.
+// When asynchronous work is done: as soon as it is issued, or as late as the waits for it allow. A kernel must be right
+// under each; a slot that is refilled too soon shows when copies are early and products late.
+enum Landing { EARLY, LATE, LATE_PRODUCTS, LATE_COPIES };
+
 struct Policy {
-    int late = 0;
-    uint32_t seed = 0;
-    uint32_t host_threads = 0;   // 0: as many as the machine has cores
+    int landing = EARLY;
+    uint32_t seed = 0;           // 0 runs warps and blocks in order, any other value draws another schedule
+    uint32_t host_threads = 0;   // 0: as many as the computer has cores
+
+    bool late_copies() const { return landing == LATE || landing == LATE_COPIES; }
+    bool late_products() const { return landing == LATE || landing == LATE_PRODUCTS; }
 };
 
 // A launch in flight, shared by the host threads that run its blocks.
@@ -45,7 +50,7 @@ std::string run(const Kernel& kernel, Index grid, uint32_t threads, uint32_t sha
 
 // The policy of launches that this host thread makes from now on.
 Policy& policy();
-inline void policy(int late, uint32_t seed) { policy() = {late, seed, policy().host_threads}; }
+inline void policy(int landing, uint32_t seed) { policy() = {landing, seed, policy().host_threads}; }
 
 // Prints the report and exits when the launch fails.
 void run_or_exit(const char* name, Index grid, void** parameters);

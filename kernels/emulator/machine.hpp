@@ -9,12 +9,14 @@
 
 #include "emulation.hpp"
 #include "fiber.hpp"
+#include "hopper_state.hpp"
 #include "launch.hpp"
 
 namespace emulator {
 
-constexpr uint32_t THREADS_MAX = 1024, WARPS_MAX = THREADS_MAX / 32, SHARED_MAX = 232448, BARRIERS = 16;
-constexpr unsigned char POISON = 0xFF;   // bf16, fp32 and fp64 of it are NaN, an index of it is far out of range
+constexpr uint32_t THREADS_MAX = 1024, WARPS_MAX = THREADS_MAX / 32, BARRIERS = 16;
+constexpr uint32_t SHARED_MAX = 232448;   // 227 KB, the most that a block of sm_90 may have
+constexpr unsigned char POISON = 0xFF;    // bf16, fp32 and fp64 of it are NaN, an index of it is far out of range
 
 // What all lanes of a warp do together: the last to come does it for all.
 struct Collective {
@@ -22,7 +24,7 @@ struct Collective {
     void (*run)(const void* const* operands);
 };
 
-// A copy that was issued and has not landed.
+// A cp.async that was issued and has not landed.
 struct Copy {
     uint32_t group, to;
     const void* from;
@@ -32,10 +34,11 @@ struct Copy {
 struct Thread {
     Fiber fiber;
     Index index{};
-    uint32_t number = 0;
-    std::string waits_for;
+    const char* waits_at = nullptr;   // for reports: the name of what it waits for, and its number or address
+    uint32_t waits_for = 0;
     std::vector<Copy> copies;
-    uint32_t group = 0;
+    uint32_t copy_group = 0, product_group = 0;
+    bool fenced = false;              // wgmma.fence since the accumulators were last waited for
     bool done = false;
 };
 
@@ -63,38 +66,48 @@ class Machine {
     void copy_async(Copy copy);
     void copy_wait(uint32_t groups);
 
+    // Puts this thread to sleep until another wakes it; `at` and `number` say in a report what it waits for.
+    void sleep(const char* at, uint32_t number);
+    void wake(uint32_t thread) { warps[thread / 32].ready |= 1u << thread % 32; }
+    // After a rendezvous another warp may overtake this one, near or far as the seed wills.
+    void perhaps_switch();
+
     // Ends the block with a report. Called on a fiber; does not come back.
     [[noreturn]] void fail(const std::string& what);
+    // Fails unless `bytes` bytes of shared memory lie at `address`, a multiple of `alignment`.
+    void check_shared(const char* who, uint32_t address, uint32_t bytes, uint32_t alignment);
 
+    uint32_t number() const { return running; }
     Thread& self() { return threads[running]; }
     Warp& warp() { return warps[running / 32]; }
 
-    Thread threads[THREADS_MAX];
-    Warp warps[WARPS_MAX];
-    Barrier barriers[BARRIERS];
     Launch* launch = nullptr;
     Index block{}, block_size{}, grid{};
     unsigned char* shared = nullptr;
     uint32_t shared_bytes = 0;
+    HopperState hopper;
     std::string error;
 
   private:
     static void thread_main();
     void reset();
     void finish();
-    void leave();
     [[noreturn]] void resume_next();
     bool pick();
-    void perhaps_switch();
+    bool pick_in(uint32_t warp);
     void land(const Copy& copy);
-    void poison_shared();
-    void check_shared_margins();
+    std::string report(const std::string& what) const;
     std::string deadlock() const;
+    std::string unfinished() const;
+    std::string place_of(uint32_t thread) const;
     uint32_t random();
 
+    Thread threads[THREADS_MAX];
+    Warp warps[WARPS_MAX];
+    Barrier barriers[BARRIERS];
     jmp_buf host;
     uint32_t running = 0, alive = 0, state = 0;
-    unsigned char* shared_region = nullptr;
+    unsigned char* region = nullptr;   // shared memory, and around it poison and pages that cannot be touched
 };
 
 // The machine of this host thread while it runs a block, else null.
