@@ -4,20 +4,18 @@
 
 #include <sys/mman.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 #include <cstdlib>
 
 namespace emulator {
 
 unsigned char* map_stacks(size_t count) {
-    const size_t page = size_t(sysconf(_SC_PAGESIZE)), each = STACK_BYTES + page;
-    void* mapped = mmap(nullptr, each * count, PROT_READ | PROT_WRITE,
+    void* mapped = mmap(nullptr, STACK_STRIDE * count, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) abort();
     auto* stacks = static_cast<unsigned char*>(mapped);
-    for (size_t i = 0; i < count; i++) mprotect(stacks + i * each, page, PROT_NONE);
-    return stacks + page;
+    for (size_t i = 0; i < count; i++) mprotect(stacks + i * STACK_STRIDE, STACK_GUARD, PROT_NONE);
+    return stacks + STACK_GUARD;
 }
 
 void enter(Fiber& fiber, void (*main)()) {

@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <thread>
 #include <vector>
 
+#include "fault.hpp"
 #include "machine.hpp"
 
 namespace emulator {
@@ -22,6 +24,12 @@ Registration::Registration(const char* name, Facts facts, void (*run)(void**)) {
 const Kernel* find_kernel(const std::string& name) {
     const auto found = table().find(name);
     return found == table().end() ? nullptr : &found->second;
+}
+
+const char* kernel_name(uint32_t number) {
+    for (const auto& kernel : table())
+        if (number-- == 0) return kernel.second.name;
+    return nullptr;
 }
 
 Policy& policy() {
@@ -44,13 +52,22 @@ static std::unique_ptr<Machine> take_machine() {
     return taken;
 }
 
+// The order in which blocks start: by the seed, since a device promises none.
+static uint64_t start_order(uint64_t number, uint64_t blocks, uint32_t seed) {
+    if (!seed) return number;
+    uint64_t stride = (seed * 0x9E3779B9ull) % blocks;
+    while (std::gcd(stride, blocks) != 1) stride++;
+    return (number % blocks * stride + seed) % blocks;
+}
+
 static void work(Launch& launch) {
+    const FaultStack stack;
     auto machine = take_machine();
     set_machine(machine.get());
     const Index g = launch.grid;
     const uint64_t blocks = uint64_t(g.x) * g.y * g.z;
     for (uint64_t i; !launch.failed && (i = launch.next++) < blocks;) {
-        const uint64_t at = launch.policy.seed % 2 ? blocks - 1 - i : i;
+        const uint64_t at = start_order(i, blocks, launch.policy.seed);
         const Index block{uint32_t(at % g.x), uint32_t(at / g.x % g.y), uint32_t(at / g.x / g.y)};
         if (machine->run(launch, block)) continue;
         const std::lock_guard<std::mutex> held(launch.lock);
@@ -65,7 +82,9 @@ std::string run(const Kernel& kernel, Index grid, uint32_t threads, uint32_t sha
                 const Policy& policy) {
     if (threads == 0 || threads % 32 || threads > THREADS_MAX)
         return std::string(kernel.name) + ": " + std::to_string(threads) + " threads are no whole warps of at most 1024";
-    if (shared_bytes > SHARED_MAX) return std::string(kernel.name) + ": too much shared memory";
+    if (shared_bytes > SHARED_MAX)
+        return std::string(kernel.name) + ": " + std::to_string(shared_bytes) + " bytes of shared memory";
+    catch_faults();
     Launch launch{&kernel, parameters, grid, threads, shared_bytes, policy};
     const uint64_t blocks = uint64_t(grid.x) * grid.y * grid.z;
     uint64_t count = policy.host_threads ? policy.host_threads : std::thread::hardware_concurrency();

@@ -18,6 +18,9 @@ struct Kernel {
 // Null when there is none of that name.
 const Kernel* find_kernel(const std::string& name);
 
+// The name of the kernel of that number in alphabetical order; null past the last.
+const char* kernel_name(uint32_t number);
+
 // When asynchronous work is done: as soon as it is issued, or as late as the waits for it allow. A kernel must be right
 // under each; a slot that is refilled too soon shows when copies are early and products late.
 enum Landing { EARLY, LATE, LATE_PRODUCTS, LATE_COPIES };

@@ -77,6 +77,9 @@ class Machine {
     // Fails unless `bytes` bytes of shared memory lie at `address`, a multiple of `alignment`.
     void check_shared(const char* who, uint32_t address, uint32_t bytes, uint32_t alignment);
 
+    // What a bad address means.
+    std::string describe(const void* address) const;
+
     uint32_t number() const { return running; }
     Thread& self() { return threads[running]; }
     Warp& warp() { return warps[running / 32]; }

@@ -1,5 +1,8 @@
 // What a block says when it fails: which kernel, which block, which thread, and in a deadlock who waits for what.
+#include <cstdio>
+
 #include "machine.hpp"
+#include "memory.hpp"
 #include "shared.hpp"
 
 namespace emulator {
@@ -41,6 +44,21 @@ std::string Machine::unfinished() const {
         if (barriers[i].arrived) return "the block ended with threads arrived at barrier " + std::to_string(i);
     if (!shared_margins_are_poison(region, shared_bytes)) return "something was written outside shared memory";
     return "";
+}
+
+std::string Machine::describe(const void* address) const {
+    const std::string global = describe_global(address);
+    if (!global.empty()) return global;
+    const ptrdiff_t offset = static_cast<const unsigned char*>(address) - shared;
+    if (offset > -int64_t(SHARED_MAX) && offset < 2 * int64_t(SHARED_MAX))
+        return "touches byte " + std::to_string(offset) + " of " + std::to_string(shared_bytes) + " of shared memory";
+    for (uint32_t i = 0; i < block_size.x; i++) {
+        const ptrdiff_t below = threads[i].fiber.stack - static_cast<const unsigned char*>(address);
+        if (below > 0 && below <= ptrdiff_t(STACK_GUARD)) return "stack overflow";
+    }
+    char text[64];
+    snprintf(text, sizeof text, "touches address %p, which is nowhere", address);
+    return text;
 }
 
 void Machine::check_shared(const char* who, uint32_t address, uint32_t bytes, uint32_t alignment) {

@@ -10,15 +10,14 @@
 
 namespace emulator {
 
-static constexpr size_t PAGE = 4096, REGION = (SHARED_MAX + PAGE - 1) / PAGE * PAGE;
+static constexpr size_t PAGE = 4096, REGION = (SHARED_MAX + PAGE - 1) / PAGE * PAGE, GUARD = 1 << 20;
 
 unsigned char* map_shared() {
-    void* mapped = mmap(nullptr, REGION + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* mapped = mmap(nullptr, REGION + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) abort();
-    auto* region = static_cast<unsigned char*>(mapped);
-    mprotect(region, PAGE, PROT_NONE);
-    mprotect(region + PAGE + REGION, PAGE, PROT_NONE);
-    return region + PAGE;
+    unsigned char* region = static_cast<unsigned char*>(mapped) + GUARD;
+    mprotect(region, REGION, PROT_READ | PROT_WRITE);
+    return region;
 }
 
 unsigned char* poison_shared(unsigned char* region, uint32_t bytes) {

@@ -4,7 +4,7 @@
 
 namespace emulator {
 
-// Room for the most that a block may have, between two pages that cannot be touched.
+// Room for the most that a block may have, between bytes that cannot be touched.
 unsigned char* map_shared();
 
 // Where a block's shared memory of `bytes` bytes starts, a multiple of 1024; all of it and around it is poisoned.
