@@ -11,72 +11,83 @@
 // exponentials take 1536 cycles of the special function units, under the other's 6912.
 #include "walk_sm90.cuh"
 
+// Runs (row tile, pair of splits) r, r + blocks, …, numbered with the row tiles first. Tile n of a run belongs to split
+// n % 2 of the pair, hence to consumer n % 2.
 class HeadWalk {
 public:
     DEVICE explicit HeadWalk(const Head& p)
-        : run_(blockIdx.x),
-          row_tiles_(ceil_div(p.rows, TileSm90::BM)),
-          runs_(row_tiles_ * ceil_div(p.splits, 2)),
-          vocabulary_(p.vocabulary),
-          split_columns_(p.split_columns) {}
-    DEVICE bool more() const { return run_ < runs_; }
-    DEVICE void next() { run_ += gridDim.x; }
-    // Two splits' tiles. The second split is as long as the first or ends earlier: what lies past the end is masked.
-    DEVICE int tiles() const {
-        return 2 * ceil_div(min(split_columns_, vocabulary_ - split(0) * split_columns_), TileSm90::BN);
+        : row_tiles_(ceil_div(p.rows, TileSm90::BM)),
+          run_tiles_(2 * ceil_div(p.split_columns, TileSm90::BN)),
+          split_columns_(p.split_columns) {
+        const int runs = row_tiles_ * ceil_div(p.splits, 2);
+        tiles_ = ceil_div(max(runs - int(blockIdx.x), 0), gridDim.x) * run_tiles_;
     }
-    DEVICE int row() const { return run_ % row_tiles_ * TileSm90::BM; }
-    DEVICE int column(int tile) const { return split(tile % 2) * split_columns_ + tile / 2 * TileSm90::BN; }
-    DEVICE int split(int consumer) const { return run_ / row_tiles_ * 2 + consumer; }
+    DEVICE int tiles() const { return tiles_; }
+    DEVICE Tile tile(int n) const {
+        const int run = n / run_tiles_, place = n % run_tiles_, split = split_of(run, n);
+        return Tile{run_of_grid(run) % row_tiles_ * TileSm90::BM, split * split_columns_ + place / 2 * TileSm90::BN, run,
+                    place == 0, place == run_tiles_ - 1};
+    }
+    // Which split a consumer has in a run.
+    DEVICE int split_of(int run, int consumer) const { return run_of_grid(run) / row_tiles_ * 2 + consumer % 2; }
 
 private:
-    int run_, row_tiles_, runs_, vocabulary_, split_columns_;
+    DEVICE int run_of_grid(int run) const { return int(blockIdx.x) + run * int(gridDim.x); }
+
+    int row_tiles_, run_tiles_, split_columns_, tiles_;
 };
 
-// What a thread knows of its four rows.
+// What a thread knows of its four rows, and lane l of row l of the warp's.
 struct LogSumExp {
     const Head& p;
-    RowScales scales;
     Likelihood likelihood[2][2];
-    int target[2][2];
-    float target_logit[2][2];
+    float scale;
+    int target;
 
     DEVICE explicit LogSumExp(const Head& head) : p(head) {}
 
-    DEVICE void begin(const HeadWalk& walk) {
-        scales.read(p, walk.row());
+    // The target's logit is stored where it is met; until then, and in the other splits, it is 0.
+    DEVICE void begin(const Tile& tile) {
+        if (tile.column % p.split_columns != 0) return;
+        const int row = row_of(tile.row, int(threadIdx.x % 32));
+        const bool valid = row < p.rows;
+        scale = scale_of_lane(p, tile.row) * LOG2E;
+        target = valid ? int(p.targets[row]) : -1;
+        if (valid && split_of(tile) < p.splits) partial(row, tile).target_logit = 0.f;
+        __syncwarp();
 #pragma unroll
         for (int m = 0; m < 2; m++)
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const int row = row_of(walk.row(), m, i);
-                scales.of[m][i] *= LOG2E;
-                likelihood[m][i] = Likelihood{};
-                target[m][i] = row < p.rows ? int(p.targets[row]) : 0;
-                target_logit[m][i] = 0.f;
-            }
+            for (int i = 0; i < 2; i++) likelihood[m][i] = Likelihood{};
     }
 
-    DEVICE void store(const Accumulators& d, int, int column) {
-        for_slices(d, column, p.vocabulary, [&](int m, int i, int at, Slice& x) {
-            if (at + SLICE > p.vocabulary) mask_past(p.vocabulary, at, x);
-            find_target(target[m][i], at, x, scales.of[m][i], &target_logit[m][i]);
-            likelihood[m][i].add(scales.of[m][i], x);
+    DEVICE void end(const Accumulators& d, const Tile& tile) {
+        for_slices(d, tile.column, p.vocabulary, [&](int m, int i, int column, Slice& x) {
+            const int number = number_of(m, i);
+            const float row_scale = shuffle_from(scale, number);
+            if (column + SLICE > p.vocabulary) mask_past(p.vocabulary, column, x);
+            find_target(shuffle_from(target, number), column, x, row_scale,
+                        &partial(row_of(tile.row, number), tile).target_logit);
+            likelihood[m][i].add(row_scale, x);
         });
+        if (tile.column % p.split_columns + TileSm90::BN >= p.split_columns) store(tile);
     }
 
-    DEVICE void end(const HeadWalk& walk, int consumer) {
-        const int split = walk.split(consumer);
+private:
+    DEVICE int split_of(const Tile& tile) const { return tile.column / p.split_columns; }
+    DEVICE Partial& partial(int row, const Tile& tile) const { return p.partial[size_t(row) * p.splits + split_of(tile)]; }
+
+    DEVICE void store(const Tile& tile) {
 #pragma unroll
         for (int m = 0; m < 2; m++)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                const int row = row_of(walk.row(), m, i);
+                const int row = row_of(tile.row, number_of(m, i));
                 Likelihood& all = likelihood[m][i];
                 all.merge_quad();
-                const float logit = quad_sum(target_logit[m][i]);
-                if (threadIdx.x % 4 == 0 && row < p.rows && split < p.splits)
-                    p.partial[size_t(row) * p.splits + split] = Partial{all.max, all.sum, logit};
+                if (threadIdx.x % 4 != 0 || row >= p.rows || split_of(tile) >= p.splits) continue;
+                partial(row, tile).max = all.max;
+                partial(row, tile).sum = all.sum;
             }
     }
 };

@@ -12,11 +12,12 @@ struct ResidualTiles {
     AddToStream policy;
     const Residual& p;
 
-    DEVICE void begin(const ProductWalk&) {}
-    DEVICE void store(const Accumulators& d, int row, int column) {
-        for_slices(d, column, p.width, [&](int m, int i, int at, Slice& x) { policy(row_of(row, m, i), at, x); });
+    DEVICE void begin(const Tile&) {}
+    DEVICE void end(const Accumulators& d, const Tile& tile) {
+        for_slices(d, tile.column, p.width, [&](int m, int i, int column, Slice& x) {
+            policy(row_of(tile.row, number_of(m, i)), column, x);
+        });
     }
-    DEVICE void end(const ProductWalk&, int) {}
 };
 
 DEVICE void residual_sm90_block(const Residual& p, const CUtensorMap& operand_map, const CUtensorMap& weight_map) {

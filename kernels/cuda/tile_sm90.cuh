@@ -47,18 +47,25 @@ struct LaunchSm90 : TileSm90 {
 };
 static_assert(LaunchSm90::SHARED_BYTES <= 227 * 1024, "what a block of sm_90 can have");
 
-// A place in a ring: which slot, and the parity of the phase that fills it.
-template <int SLOTS> struct Cursor {
-    int slot = 0;
-    uint32_t parity = 0;
-    DEVICE void advance(int chunks) {
-        const int to = slot + chunks;
-        parity ^= to / SLOTS & 1;
-        slot = to % SLOTS;
+// Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills it.
+template <int SLOTS> struct Place {
+    int slot;
+    uint32_t parity;
+    DEVICE explicit Place(int chunk) : slot(chunk % SLOTS), parity(chunk / SLOTS & 1) {}
+    DEVICE void next() {
+        const bool wraps = slot == SLOTS - 1;
+        slot = wraps ? 0 : slot + 1;
+        parity ^= wraps;
     }
 };
-using RowCursor = Cursor<TileSm90::ROW_SLOTS>;
-using WeightCursor = Cursor<TileSm90::WEIGHT_SLOTS>;
+using RowPlace = Place<TileSm90::ROW_SLOTS>;
+using WeightPlace = Place<TileSm90::WEIGHT_SLOTS>;
+
+// One tile of a block's walk: its first row and column, and its place in a run of tiles of the same rows.
+struct Tile {
+    int row, column, run;
+    bool first, last;
+};
 
 // Whether a tile's rows stay in shared memory for the tiles of the same rows. Below WEIGHT_SLOTS chunks a tile that still
 // reads them could be overtaken by the one that frees them: a chunk of weights is loaded only when the one WEIGHT_SLOTS
@@ -84,140 +91,103 @@ DEVICE void init_barriers(TileSharedSm90& shared) {
 
 // Brings every chunk of every tile of `walk`, in order. One thread runs it.
 template <class Walk>
-DEVICE void produce(TileSharedSm90& shared, Walk walk, int chunks, const CUtensorMap& operand_map,
+DEVICE void produce(TileSharedSm90& shared, const Walk& walk, int chunks, const CUtensorMap& operand_map,
                     const CUtensorMap& weight_map) {
-    RowCursor rows;
-    WeightCursor weight;
-    const bool stay = rows_stay(chunks);
-    for (; walk.more(); walk.next())
-        for (int tile = 0; tile < walk.tiles(); tile++)
-            for (int k = 0; k < chunks; k++) {
-                if (tile == 0 || !stay) {
-                    mbarrier_wait(shared.rows_empty[rows.slot], rows.parity ^ 1);
-                    Barrier& full = shared.rows_full[rows.slot];
-                    mbarrier_arrive_expecting(full, TileSm90::ROW_BYTES);
-                    tma_load(shared.rows[rows.slot], operand_map, k * TileSm90::CHUNK, walk.row(), full);
-                    rows.advance(1);
-                }
-                mbarrier_wait(shared.weight_empty[weight.slot], weight.parity ^ 1);
-                Barrier& full = shared.weight_full[weight.slot];
-                mbarrier_arrive_expecting(full, TileSm90::WEIGHT_BYTES);
-                tma_load(shared.weight[weight.slot], weight_map, k * TileSm90::CHUNK, walk.column(tile), full);
-                weight.advance(1);
+    RowPlace rows(0);
+    WeightPlace weight(0);
+    for (int n = 0; n < walk.tiles(); n++) {
+        const Tile tile = walk.tile(n);
+        const bool fresh = tile.first || !rows_stay(chunks);
+        for (int k = 0; k < chunks; k++) {
+            const int column = k * TileSm90::CHUNK;
+            if (fresh) {
+                Barrier& full = shared.rows_full[rows.slot];
+                mbarrier_wait(shared.rows_empty[rows.slot], rows.parity ^ 1);
+                mbarrier_arrive_expecting(full, TileSm90::ROW_BYTES);
+                tma_load(shared.rows[rows.slot], operand_map, column, tile.row, full);
+                rows.next();
             }
+            Barrier& full = shared.weight_full[weight.slot];
+            mbarrier_wait(shared.weight_empty[weight.slot], weight.parity ^ 1);
+            mbarrier_arrive_expecting(full, TileSm90::WEIGHT_BYTES);
+            tma_load(shared.weight[weight.slot], weight_map, column, tile.column, full);
+            weight.next();
+        }
+    }
 }
 
-// One of the two consumer warpgroups: its place in the rings, and whose turn it is.
-class Consumer {
-public:
-    DEVICE Consumer(TileSharedSm90& shared, int me, int chunks) : shared_(shared), me_(me), chunks_(chunks) {}
+// Every warp arrives for itself: its own products being issued or done says nothing of the other warps'.
+DEVICE void arrive_of_warp(Barrier& barrier) {
+    if (threadIdx.x % 32 == 0) mbarrier_arrive(barrier);
+}
 
-    // Computes one tile. `last` says that no further tile uses these rows.
-    //
-    // Turns are more than order: a wait by parity is sound only one phase ahead, so this consumer may look at a ring only
-    // when the other has seen every chunk before full. The products of two chunks are in flight: a slot is freed one
-    // chunk late.
-    DEVICE void multiply(Accumulators& d, bool last) {
-        RowCursor rows = rows_, freed_rows = rows_;
-        WeightCursor freed_weight = weight_;
-        mbarrier_wait(shared_.turn[me_], turn_parity());
-        for (int k = 0; k < chunks_; k++) {
-            mbarrier_wait(shared_.rows_full[rows.slot], rows.parity);
-            mbarrier_wait(shared_.weight_full[weight_.slot], weight_.parity);
-            issue(d, shared_.rows[rows.slot], shared_.weight[weight_.slot], k > 0);
-            rows.advance(1);
-            weight_.advance(1);
-            if (k == chunks_ - 1) arrive(shared_.turn[me_ ^ 1]);
-            wgmma_wait<1>();
-            if (k > 0) free(freed_rows, freed_weight, last);
-        }
-        wgmma_wait<0>();
-        wgmma_settle(d[0]);
-        wgmma_settle(d[1]);
-        free(freed_rows, freed_weight, last);
-        if (last) rows_ = rows;
-        turns_++;
-    }
-
-    // Steps over a tile of the other consumer.
-    DEVICE void skip(bool last) {
-        weight_.advance(chunks_);
-        if (last) rows_.advance(chunks_);
-    }
-
-private:
-    // Consumer 0 begins: to it, the phase before the first is over.
-    DEVICE uint32_t turn_parity() const { return (turns_ ^ me_ ^ 1) & 1; }
-
-    // Starts the products of one chunk.
-    static DEVICE void issue(Accumulators& d, const bf16* rows, const bf16* weight, bool accumulate) {
-        const uint64_t upper = wgmma_operand(rows), lower = wgmma_operand(rows + 64 * TileSm90::CHUNK);
-        const uint64_t b = wgmma_operand(weight);
-        wgmma_fence();
+// Starts the products of one chunk.
+DEVICE void issue(Accumulators& d, const bf16* rows, const bf16* weight, bool accumulate) {
+    const uint64_t upper = wgmma_operand(rows), lower = wgmma_operand(rows + 64 * TileSm90::CHUNK);
+    const uint64_t b = wgmma_operand(weight);
+    wgmma_fence();
 #pragma unroll
-        for (int step = 0; step < TileSm90::CHUNK / 16; step++) {
-            wgmma_64x192x16(d[0], upper + 2 * step, b + 2 * step, accumulate || step > 0);
-            wgmma_64x192x16(d[1], lower + 2 * step, b + 2 * step, accumulate || step > 0);
-        }
-        wgmma_commit();
+    for (int step = 0; step < TileSm90::CHUNK / 16; step++) {
+        wgmma_64x192x16(d[0], upper + 2 * step, b + 2 * step, accumulate || step > 0);
+        wgmma_64x192x16(d[1], lower + 2 * step, b + 2 * step, accumulate || step > 0);
     }
+    wgmma_commit();
+}
 
-    // Every warp arrives for itself: its own products being issued or done says nothing of the other warps'.
-    static DEVICE void arrive(Barrier& barrier) {
-        if (threadIdx.x % 32 == 0) mbarrier_arrive(barrier);
+// Computes the walk's tile n, as consumer n % 2.
+//
+// Turns are more than order: a wait by parity is sound only one phase ahead, so a consumer may look at a ring only when
+// the other has seen every chunk before full. The products of two chunks are in flight: a slot is freed one chunk late.
+DEVICE void multiply(Accumulators& d, TileSharedSm90& shared, int n, const Tile& tile, int chunks) {
+    const bool stay = rows_stay(chunks), frees_rows = tile.last || !stay;
+    RowPlace rows((stay ? tile.run : n) * chunks);
+    WeightPlace weight(n * chunks);
+    int read_rows = 0, read_weight = 0;
+    auto free = [&] {
+        arrive_of_warp(shared.weight_empty[read_weight]);
+        if (frees_rows) arrive_of_warp(shared.rows_empty[read_rows]);
+    };
+    mbarrier_wait(shared.turn[n & 1], (n / 2 ^ n ^ 1) & 1);  // consumer 0's first turn: the phase before a barrier's first
+    for (int k = 0; k < chunks; k++) {
+        mbarrier_wait(shared.rows_full[rows.slot], rows.parity);
+        mbarrier_wait(shared.weight_full[weight.slot], weight.parity);
+        issue(d, shared.rows[rows.slot], shared.weight[weight.slot], k > 0);
+        wgmma_wait<1>();
+        if (k > 0) free();
+        read_rows = rows.slot, read_weight = weight.slot;
+        rows.next();
+        weight.next();
     }
-
-    DEVICE void free(RowCursor& rows, WeightCursor& weight, bool last) {
-        arrive(shared_.weight_empty[weight.slot]);
-        if (last) arrive(shared_.rows_empty[rows.slot]);
-        weight.advance(1);
-        rows.advance(1);
-    }
-
-    TileSharedSm90& shared_;
-    int me_, chunks_, turns_ = 0;
-    RowCursor rows_;
-    WeightCursor weight_;
-};
-
-// Takes every second tile of `walk`.
-template <class Walk, class Epilogue>
-DEVICE void consume(TileSharedSm90& shared, int me, Walk walk, Epilogue& epilogue, int chunks) {
-    Consumer consumer(shared, me, chunks);
-    bool mine = me == 0;
-    for (; walk.more(); walk.next()) {
-        epilogue.begin(walk);
-        for (int tile = 0; tile < walk.tiles(); tile++, mine = !mine) {
-            const bool last = !rows_stay(chunks) || tile == walk.tiles() - 1;
-            if (mine) {
-                Accumulators d;
-                consumer.multiply(d, last);
-                epilogue.store(d, walk.row(), walk.column(tile));
-            } else {
-                consumer.skip(last);
-            }
-        }
-        epilogue.end(walk, me);
-    }
+    arrive_of_warp(shared.turn[(n & 1) ^ 1]);
+    wgmma_wait<0>();
+    wgmma_settle(d[0]);
+    wgmma_settle(d[1]);
+    free();
 }
 
 // Runs the block: the producer, and the consumers, who take the tiles of `walk` in turn.
 //
-// Walk: a value that all sides copy. Its items are runs of tiles of the same rows: more(), next(), tiles(), row(),
-// column(tile). Epilogue: begin(walk) before a run, store(accumulators, row, column) for each tile of this consumer,
-// end(walk, consumer) after the run.
+// Walk: how many tiles() the block has, and which tile(n) is, the same for all its threads. Epilogue: begin(tile) before a
+// tile's product, in the other consumer's time; end(accumulators, tile) after it.
 template <class Walk, class Epilogue>
-DEVICE void run_tiles(Walk walk, Epilogue epilogue, int inner, const CUtensorMap& operand_map,
+DEVICE void run_tiles(const Walk& walk, Epilogue epilogue, int inner, const CUtensorMap& operand_map,
                       const CUtensorMap& weight_map) {
     SMEM_DYNAMIC(raw);
     TileSharedSm90& shared = *reinterpret_cast<TileSharedSm90*>(raw);
-    const int warpgroup = threadIdx.x / 128, chunks = inner / TileSm90::CHUNK;
+    const int warpgroup = shuffle_from(int(threadIdx.x / 128), 0);  // lets the compiler see that it is uniform
+    const int chunks = inner / TileSm90::CHUNK;
     init_barriers(shared);
     if (warpgroup == 0) {
         registers_shrink<TileSm90::PRODUCER_REGISTERS>();
         if (threadIdx.x == 0) produce(shared, walk, chunks, operand_map, weight_map);
     } else {
         registers_grow<TileSm90::CONSUMER_REGISTERS>();
-        consume(shared, warpgroup - 1, walk, epilogue, chunks);
+        for (int n = warpgroup - 1; n < walk.tiles(); n += 2) {
+            const Tile tile = walk.tile(n);
+            Accumulators d;
+            epilogue.begin(tile);
+            multiply(d, shared, n, tile, chunks);
+            epilogue.end(d, tile);
+        }
     }
 }

@@ -9,31 +9,28 @@
 class ProductWalk {
 public:
     DEVICE ProductWalk(int rows, int columns) : column_tiles_(ceil_div(columns, TileSm90::BN)) {
-        const int tiles = ceil_div(rows, TileSm90::BM) * column_tiles_, blocks = gridDim.x, block = blockIdx.x;
-        const int begin = int((long long)tiles * block / blocks);
-        end_ = int((long long)tiles * (block + 1) / blocks);
-        row_tile_ = begin / column_tiles_;
-        column_tile_ = begin % column_tiles_;
-        left_ = end_ - begin;
+        const long long all = (long long)ceil_div(rows, TileSm90::BM) * column_tiles_;
+        begin_ = int(all * blockIdx.x / gridDim.x);
+        tiles_ = int(all * (blockIdx.x + 1) / gridDim.x) - begin_;
     }
-    DEVICE bool more() const { return left_ > 0; }
-    DEVICE void next() {
-        left_ -= tiles();
-        row_tile_++;
-        column_tile_ = 0;
+    DEVICE int tiles() const { return tiles_; }
+    DEVICE Tile tile(int n) const {
+        const int index = begin_ + n, row_tile = index / column_tiles_, column_tile = index % column_tiles_;
+        return Tile{row_tile * TileSm90::BM, column_tile * TileSm90::BN, row_tile - begin_ / column_tiles_,
+                    n == 0 || column_tile == 0, n == tiles_ - 1 || column_tile == column_tiles_ - 1};
     }
-    DEVICE int tiles() const { return min(left_, column_tiles_ - column_tile_); }
-    DEVICE int row() const { return row_tile_ * TileSm90::BM; }
-    DEVICE int column(int tile) const { return (column_tile_ + tile) * TileSm90::BN; }
 
 private:
-    int column_tiles_, end_, row_tile_, column_tile_, left_;
+    int column_tiles_, begin_, tiles_;
 };
 
-// The four rows of a tile that a thread's accumulators belong to: row(m, i) for half m and i = 0, 1.
-DEVICE int row_of(int tile_row, int m, int i) {
-    return tile_row + 64 * m + 16 * int(threadIdx.x / 32 % 4) + 8 * i + int(threadIdx.x % 32 / 4);
+// The warp's 32 rows of a tile are numbered 0 to 31: 16 of the upper half, then 16 of the lower.
+DEVICE int row_of(int tile_row, int number) {
+    return tile_row + number / 16 * 64 + int(threadIdx.x / 32 % 4) * 16 + number % 16;
 }
+
+// The row, of the warp's 32, that a thread's accumulators d[m][4n + 2i + j] belong to.
+DEVICE int number_of(int m, int i) { return 16 * m + 8 * i + int(threadIdx.x % 32 / 4); }
 
 // Calls take(m, i, column, slice) for each slice of the thread's rows that begins before `columns`.
 template <class Take> DEVICE void for_slices(const Accumulators& d, int column, int columns, Take take) {
@@ -53,35 +50,24 @@ template <class Take> DEVICE void for_slices(const Accumulators& d, int column, 
             }
 }
 
-// RMSNorm's scales of a thread's rows, read once for a run of tiles. Rows past the end get 0.
-struct RowScales {
-    float of[2][2];
-
-    template <class Params> DEVICE void read(const Params& p, int tile_row) {
-        const int slices = p.inner / SLICE;
-#pragma unroll
-        for (int m = 0; m < 2; m++)
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const int row = row_of(tile_row, m, i);
-                const bool valid = row < p.rows;
-                of[m][i] = valid ? norm_scale(p.squares + size_t(row) * slices, slices, p.channels, p.norm_epsilon) : 0.f;
-            }
-    }
-};
+// RMSNorm's scale of row `lane` of the warp's 32; a thread gets another row's with shuffle_from. Rows past the end have 0.
+template <class Params> DEVICE float scale_of_lane(const Params& p, int tile_row) {
+    const int row = row_of(tile_row, int(threadIdx.x % 32)), slices = p.inner / SLICE;
+    return row < p.rows ? norm_scale(p.squares + size_t(row) * slices, slices, p.channels, p.norm_epsilon) : 0.f;
+}
 
 // A norm's scale, then a policy of epilogue.cuh for each slice.
 template <class Policy> struct NormedTiles {
     Policy policy;
     const Projection& p;
-    RowScales scales;
+    float scale;
 
     DEVICE explicit NormedTiles(const Projection& projection) : policy{projection}, p(projection) {}
-    DEVICE void begin(const ProductWalk& walk) { scales.read(p, walk.row()); }
-    DEVICE void store(const Accumulators& d, int row, int column) {
-        for_slices(d, column, p.columns, [&](int m, int i, int at, Slice& x) {
-            policy(row_of(row, m, i), scales.of[m][i], at, x);
+    DEVICE void begin(const Tile& tile) { scale = scale_of_lane(p, tile.row); }
+    DEVICE void end(const Accumulators& d, const Tile& tile) {
+        for_slices(d, tile.column, p.columns, [&](int m, int i, int column, Slice& x) {
+            const int number = number_of(m, i);
+            policy(row_of(tile.row, number), shuffle_from(scale, number), column, x);
         });
     }
-    DEVICE void end(const ProductWalk&, int) {}
 };
