@@ -8,7 +8,7 @@
 #include "walk_sm90.cuh"
 
 DEVICE void gate_up_sm90_block(const Projection& p, const CUtensorMap& operand_map, const CUtensorMap& weight_map) {
-    run_tiles(ProductWalk(p.rows, p.columns), NormedTiles<SwiGlu>(p), p.inner, operand_map, weight_map);
+    run_tiles(ProductWalk(p.rows, p.columns), Normed<SwiGlu>(p), p.inner, operand_map, weight_map);
 }
 
 KERNEL_MAPPED(gate_up_sm90, Projection, LaunchSm90, gate_up_sm90_block)

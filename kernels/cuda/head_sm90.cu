@@ -11,84 +11,80 @@
 // exponentials take 1536 cycles of the special function units, under the other's 6912.
 #include "walk_sm90.cuh"
 
-// Runs (row tile, pair of splits) r, r + blocks, …, numbered with the row tiles first. Tile n of a run belongs to split
-// n % 2 of the pair, hence to consumer n % 2.
+// Runs r of the grid are (row tile, pair of splits), row tiles first; a block has r = its index, then every gridDim.x-th.
+// Turn n of a run belongs to split n % 2 of the pair, as it does to consumer n % 2.
 class HeadWalk {
 public:
     DEVICE explicit HeadWalk(const Head& p)
         : row_tiles_(ceil_div(p.rows, TileSm90::BM)),
-          run_tiles_(2 * ceil_div(p.split_columns, TileSm90::BN)),
+          run_turns_(2 * (p.split_columns / TileSm90::BN)),
           split_columns_(p.split_columns) {
         const int runs = row_tiles_ * ceil_div(p.splits, 2);
-        tiles_ = ceil_div(max(runs - int(blockIdx.x), 0), gridDim.x) * run_tiles_;
+        turns_ = ceil_div(max(runs - int(blockIdx.x), 0), int(gridDim.x)) * run_turns_;
     }
-    DEVICE int tiles() const { return tiles_; }
-    DEVICE Tile tile(int n) const {
-        const int run = n / run_tiles_, place = n % run_tiles_, split = split_of(run, n);
-        return Tile{run_of_grid(run) % row_tiles_ * TileSm90::BM, split * split_columns_ + place / 2 * TileSm90::BN, run,
-                    place == 0, place == run_tiles_ - 1};
+    DEVICE int turns() const { return turns_; }
+    DEVICE Turn turn(int n) const {
+        const int run = n / run_turns_, place = n % run_turns_, r = int(blockIdx.x) + run * int(gridDim.x);
+        const int split = r / row_tiles_ * 2 + place % 2;
+        return Turn{r % row_tiles_ * TileSm90::BM, split * split_columns_ + place / 2 * TileSm90::BN, run, place == 0,
+                    place == run_turns_ - 1};
     }
-    // Which split a consumer has in a run.
-    DEVICE int split_of(int run, int consumer) const { return run_of_grid(run) / row_tiles_ * 2 + consumer % 2; }
 
 private:
-    DEVICE int run_of_grid(int run) const { return int(blockIdx.x) + run * int(gridDim.x); }
-
-    int row_tiles_, run_tiles_, split_columns_, tiles_;
+    int row_tiles_, run_turns_, split_columns_, turns_;
 };
 
-// What a thread knows of its four rows, and lane l of row l of the warp's.
+// What a thread knows of its four rows in a run, and lane l of row l of the warp's 32.
 struct LogSumExp {
     const Head& p;
-    Likelihood likelihood[2][2];
+    Likelihood known[ROW_PARTS];
     float scale;
     int target;
 
     DEVICE explicit LogSumExp(const Head& head) : p(head) {}
 
     // The target's logit is stored where it is met; until then, and in the other splits, it is 0.
-    DEVICE void begin(const Tile& tile) {
-        if (tile.column % p.split_columns != 0) return;
-        const int row = row_of(tile.row, int(threadIdx.x % 32));
-        const bool valid = row < p.rows;
-        scale = scale_of_lane(p, tile.row) * LOG2E;
-        target = valid ? int(p.targets[row]) : -1;
-        if (valid && split_of(tile) < p.splits) partial(row, tile).target_logit = 0.f;
+    DEVICE void begin(const Turn& turn) {
+        if (turn.column % p.split_columns != 0) return;
+        const int row = product_row(turn, int(threadIdx.x % 32));
+        scale = scale_of_lane(p, turn) * LOG2E;
+        target = row < p.rows ? int(p.targets[row]) : -1;
+        if (stores(row, turn)) partial(row, turn).target_logit = 0.f;
         __syncwarp();
 #pragma unroll
-        for (int m = 0; m < 2; m++)
-#pragma unroll
-            for (int i = 0; i < 2; i++) likelihood[m][i] = Likelihood{};
+        for (Likelihood& row_known : known) row_known = Likelihood{};
     }
 
-    DEVICE void end(const Accumulators& d, const Tile& tile) {
-        for_slices(d, tile.column, p.vocabulary, [&](int m, int i, int column, Slice& x) {
-            const int number = number_of(m, i);
-            const float row_scale = shuffle_from(scale, number);
-            if (column + SLICE > p.vocabulary) mask_past(p.vocabulary, column, x);
-            find_target(shuffle_from(target, number), column, x, row_scale,
-                        &partial(row_of(tile.row, number), tile).target_logit);
-            likelihood[m][i].add(row_scale, x);
+    DEVICE void end(const AccumulatorsSm90& d, const Turn& turn) {
+        each_slice(d, turn, p.vocabulary, [&](int column) {
+            return [&, column](int index, Slice& x) {
+                const int row = warp_row(index);
+                const float row_scale = shuffle_from(scale, row);
+                if (column + SLICE > p.vocabulary) mask_past(p.vocabulary, column, x);
+                find_target(shuffle_from(target, row), column, x, row_scale,
+                            &partial(product_row(turn, row), turn).target_logit);
+                known[index].add(row_scale, x);
+            };
         });
-        if (tile.column % p.split_columns + TileSm90::BN >= p.split_columns) store(tile);
+        if (turn.column % p.split_columns + TileSm90::BN == p.split_columns) store(turn);
     }
 
 private:
-    DEVICE int split_of(const Tile& tile) const { return tile.column / p.split_columns; }
-    DEVICE Partial& partial(int row, const Tile& tile) const { return p.partial[size_t(row) * p.splits + split_of(tile)]; }
+    DEVICE int split_of(const Turn& turn) const { return turn.column / p.split_columns; }
+    DEVICE bool stores(int row, const Turn& turn) const { return row < p.rows && split_of(turn) < p.splits; }
+    DEVICE Partial& partial(int row, const Turn& turn) const {
+        return p.partial[size_t(row) * p.splits + split_of(turn)];
+    }
 
-    DEVICE void store(const Tile& tile) {
+    DEVICE void store(const Turn& turn) {
 #pragma unroll
-        for (int m = 0; m < 2; m++)
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const int row = row_of(tile.row, number_of(m, i));
-                Likelihood& all = likelihood[m][i];
-                all.merge_quad();
-                if (threadIdx.x % 4 != 0 || row >= p.rows || split_of(tile) >= p.splits) continue;
-                partial(row, tile).max = all.max;
-                partial(row, tile).sum = all.sum;
-            }
+        for (int index = 0; index < ROW_PARTS; index++) {
+            const int row = product_row(turn, warp_row(index));
+            known[index].merge_quad();
+            if (threadIdx.x % 4 != 0 || !stores(row, turn)) continue;
+            partial(row, turn).max = known[index].max;
+            partial(row, turn).sum = known[index].sum;
+        }
     }
 };
 

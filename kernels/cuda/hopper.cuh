@@ -157,6 +157,14 @@ template <int N> DEVICE void wgmma_settle(float (&d)[N]) {
 #endif
 }
 
+// The same number, but nothing that is computed or loaded with it can move above this line.
+DEVICE int pinned(int x) {
+#ifndef EMULATED
+    asm volatile("" : "+r"(x)::"memory");
+#endif
+    return x;
+}
+
 #define WGMMA_8(d, i)                                                                                                  \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]),        \
         "+f"(d[i + 7])

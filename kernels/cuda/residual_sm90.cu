@@ -8,20 +8,24 @@
 // out of L2, which at 5.5 to 7 TB/s take 4.0 to 3.1 ns.
 #include "walk_sm90.cuh"
 
-struct ResidualTiles {
-    AddToStream policy;
+struct Added {
     const Residual& p;
 
-    DEVICE void begin(const Tile&) {}
-    DEVICE void end(const Accumulators& d, const Tile& tile) {
-        for_slices(d, tile.column, p.width, [&](int m, int i, int column, Slice& x) {
-            policy(row_of(tile.row, number_of(m, i)), column, x);
+    DEVICE void begin(const Turn&) {}
+    DEVICE void end(const AccumulatorsSm90& d, const Turn& turn) {
+        each_slice(d, turn, p.width, [&](int column) {
+            return [&, policy = AddToStream{p, column}](int index, Slice& x) {
+                const int row = product_row(turn, warp_row(index));
+                AddToStream::Before before;
+                policy.load(row, before);
+                policy(row, before, x);
+            };
         });
     }
 };
 
 DEVICE void residual_sm90_block(const Residual& p, const CUtensorMap& operand_map, const CUtensorMap& weight_map) {
-    run_tiles(ProductWalk(p.rows, p.width), ResidualTiles{{p}, p}, p.inner, operand_map, weight_map);
+    run_tiles(ProductWalk(p.rows, p.width), Added{p}, p.inner, operand_map, weight_map);
 }
 
 KERNEL_MAPPED(residual_sm90, Residual, LaunchSm90, residual_sm90_block)

@@ -31,7 +31,7 @@ struct TileSm90 {
 };
 
 // One warpgroup's accumulators: half m holds rows 64m to 64m + 63, laid out as wgmma_64x192x16 says.
-using Accumulators = float[2][TileSm90::BN / 2];
+using AccumulatorsSm90 = float[2][TileSm90::BN / 2];
 
 struct TileSharedSm90 {
     bf16 rows[TileSm90::ROW_SLOTS][TileSm90::BM * TileSm90::CHUNK];
@@ -48,21 +48,22 @@ struct LaunchSm90 : TileSm90 {
 static_assert(LaunchSm90::SHARED_BYTES <= 227 * 1024, "what a block of sm_90 can have");
 
 // Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills it.
-template <int SLOTS> struct Place {
+template <int SLOTS> struct RingPlace {
     int slot;
     uint32_t parity;
-    DEVICE explicit Place(int chunk) : slot(chunk % SLOTS), parity(chunk / SLOTS & 1) {}
+    DEVICE explicit RingPlace(int chunk) : slot(chunk % SLOTS), parity(chunk / SLOTS & 1) {}
     DEVICE void next() {
         const bool wraps = slot == SLOTS - 1;
         slot = wraps ? 0 : slot + 1;
         parity ^= wraps;
     }
 };
-using RowPlace = Place<TileSm90::ROW_SLOTS>;
-using WeightPlace = Place<TileSm90::WEIGHT_SLOTS>;
+using RowPlace = RingPlace<TileSm90::ROW_SLOTS>;
+using WeightPlace = RingPlace<TileSm90::WEIGHT_SLOTS>;
 
-// One tile of a block's walk: its first row and column, and its place in a run of tiles of the same rows.
-struct Tile {
+// What a consumer does in its turn: a tile, by its first row and column, and its place in a run of tiles of the same rows.
+// Turns of a block are numbered from 0; turn n is consumer n % 2's.
+struct Turn {
     int row, column, run;
     bool first, last;
 };
@@ -89,28 +90,28 @@ DEVICE void init_barriers(TileSharedSm90& shared) {
     __syncthreads();
 }
 
-// Brings every chunk of every tile of `walk`, in order. One thread runs it.
+// Brings every chunk of every turn of `walk`, in order. One thread runs it.
 template <class Walk>
 DEVICE void produce(TileSharedSm90& shared, const Walk& walk, int chunks, const CUtensorMap& operand_map,
                     const CUtensorMap& weight_map) {
     RowPlace rows(0);
     WeightPlace weight(0);
-    for (int n = 0; n < walk.tiles(); n++) {
-        const Tile tile = walk.tile(n);
-        const bool fresh = tile.first || !rows_stay(chunks);
+    for (int n = 0; n < walk.turns(); n++) {
+        const Turn turn = walk.turn(n);
+        const bool fresh = turn.first || !rows_stay(chunks);
         for (int k = 0; k < chunks; k++) {
             const int column = k * TileSm90::CHUNK;
             if (fresh) {
                 Barrier& full = shared.rows_full[rows.slot];
                 mbarrier_wait(shared.rows_empty[rows.slot], rows.parity ^ 1);
                 mbarrier_arrive_expecting(full, TileSm90::ROW_BYTES);
-                tma_load(shared.rows[rows.slot], operand_map, column, tile.row, full);
+                tma_load(shared.rows[rows.slot], operand_map, column, turn.row, full);
                 rows.next();
             }
             Barrier& full = shared.weight_full[weight.slot];
             mbarrier_wait(shared.weight_empty[weight.slot], weight.parity ^ 1);
             mbarrier_arrive_expecting(full, TileSm90::WEIGHT_BYTES);
-            tma_load(shared.weight[weight.slot], weight_map, column, tile.column, full);
+            tma_load(shared.weight[weight.slot], weight_map, column, turn.column, full);
             weight.next();
         }
     }
@@ -122,7 +123,7 @@ DEVICE void arrive_of_warp(Barrier& barrier) {
 }
 
 // Starts the products of one chunk.
-DEVICE void issue(Accumulators& d, const bf16* rows, const bf16* weight, bool accumulate) {
+DEVICE void issue(AccumulatorsSm90& d, const bf16* rows, const bf16* weight, bool accumulate) {
     const uint64_t upper = wgmma_operand(rows), lower = wgmma_operand(rows + 64 * TileSm90::CHUNK);
     const uint64_t b = wgmma_operand(weight);
     wgmma_fence();
@@ -134,13 +135,13 @@ DEVICE void issue(Accumulators& d, const bf16* rows, const bf16* weight, bool ac
     wgmma_commit();
 }
 
-// Computes the walk's tile n, as consumer n % 2.
+// Computes the tile of turn n.
 //
 // Turns are more than order: a wait by parity is sound only one phase ahead, so a consumer may look at a ring only when
 // the other has seen every chunk before full. The products of two chunks are in flight: a slot is freed one chunk late.
-DEVICE void multiply(Accumulators& d, TileSharedSm90& shared, int n, const Tile& tile, int chunks) {
-    const bool stay = rows_stay(chunks), frees_rows = tile.last || !stay;
-    RowPlace rows((stay ? tile.run : n) * chunks);
+DEVICE void multiply(AccumulatorsSm90& d, TileSharedSm90& shared, int n, const Turn& turn, int chunks) {
+    const bool stay = rows_stay(chunks), frees_rows = turn.last || !stay;
+    RowPlace rows((stay ? turn.run : n) * chunks);
     WeightPlace weight(n * chunks);
     int read_rows = 0, read_weight = 0;
     auto free = [&] {
@@ -167,8 +168,8 @@ DEVICE void multiply(Accumulators& d, TileSharedSm90& shared, int n, const Tile&
 
 // Runs the block: the producer, and the consumers, who take the tiles of `walk` in turn.
 //
-// Walk: how many tiles() the block has, and which tile(n) is, the same for all its threads. Epilogue: begin(tile) before a
-// tile's product, in the other consumer's time; end(accumulators, tile) after it.
+// Walk: how many turns() the block has, and what turn(n) is, the same for all its threads. Epilogue: begin(turn) before the
+// turn's product, in the other consumer's time; end(accumulators, turn) after it.
 template <class Walk, class Epilogue>
 DEVICE void run_tiles(const Walk& walk, Epilogue epilogue, int inner, const CUtensorMap& operand_map,
                       const CUtensorMap& weight_map) {
@@ -182,12 +183,12 @@ DEVICE void run_tiles(const Walk& walk, Epilogue epilogue, int inner, const CUte
         if (threadIdx.x == 0) produce(shared, walk, chunks, operand_map, weight_map);
     } else {
         registers_grow<TileSm90::CONSUMER_REGISTERS>();
-        for (int n = warpgroup - 1; n < walk.tiles(); n += 2) {
-            const Tile tile = walk.tile(n);
-            Accumulators d;
-            epilogue.begin(tile);
-            multiply(d, shared, n, tile, chunks);
-            epilogue.end(d, tile);
+        for (int n = warpgroup - 1; n < walk.turns(); n += 2) {
+            const Turn turn = walk.turn(n);
+            AccumulatorsSm90 d;
+            epilogue.begin(turn);
+            multiply(d, shared, n, turn, chunks);
+            epilogue.end(d, turn);
         }
     }
 }
