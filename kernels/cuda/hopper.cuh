@@ -150,7 +150,7 @@ template <int N> DEVICE void wgmma_wait() {
 }
 
 // Keeps the compiler from reading accumulators above this line, where a wait has made them valid.
-template <int N> DEVICE void wgmma_settle(float (&d)[N]) {
+template <int N> DEVICE void wgmma_settle([[maybe_unused]] float (&d)[N]) {
 #ifndef EMULATED
 #pragma unroll
     for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
