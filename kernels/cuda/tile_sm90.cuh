@@ -1,0 +1,194 @@
+// The product of 128 rows of the operand and 192 rows of the weight, for sm_90a: x[128, K] w[192, K]ᵀ, fp32 accumulators.
+//
+// A block of 384 threads is three warpgroups. One is the producer: a single thread has the TMA bring chunks of 64 columns
+// into two rings of shared memory. The other two are consumers that take the block's tiles in turn: each computes a whole
+// tile, 128 x 192, so while one finishes its tile (norm, RoPE, SwiGLU, log-sum-exp, stores) the other has the tensor
+// cores. The turn passes when a consumer has issued its last product, so the tensor cores see no gap.
+//
+// Arithmetic, not measured (H100 SXM: 132 multiprocessors, 4096 bf16 FLOP a cycle each, L2 5.5 to 7 TB/s or 24 to 30 bytes
+// a cycle each at 1.755 GHz, shared memory 128 bytes a cycle, 227 KiB a block):
+//   tensor cores   a 64x192x16 product takes 96 cycles, a chunk 768, a tile of K = 576 6912
+//   shared memory  a 64x192x16 product reads 2 + 6 KiB: 85 bytes a cycle, and the TMA writes 32 of rows and weights: 117
+//   L2             rows kept (K <= 576): 24 KiB a chunk of weights, 32 bytes a cycle, which 5.5 TB/s feed to 75 % and
+//                  7 TB/s to 95 % of the peak; rows streamed (larger K): 40 KiB, 53 bytes a cycle, 45 to 57 %
+//   latency        two of three chunks in flight cover 1536 cycles
+//   registers      192 accumulators a thread of the 240 that setmaxnreg gives (2 * 128 * 240 + 128 * 24 <= 65536)
+// With 9 chunks a tile the prologue and the epilogue would weigh 15 to 25 %; hence turns, and a persistent grid whose
+// producer runs ahead from tile to tile.
+// Rejected: both consumers on one tile, 64 x 192 each: the same traffic, half the accumulators, but their epilogues meet,
+// because the ring lets one lead by two chunks only. Tiles of 128 x 96: shared memory would be read at 106 + 32 bytes a
+// cycle. Clusters with multicast: they halve the L2 traffic, which the kept rows have brought near its limit already, and
+// cost barriers between blocks. 256 x 192, rows streamed, both consumers on one tile: 37 bytes a cycle for every K, the
+// next step for K > 576 should the measurements name it.
+#pragma once
+#include "hopper.cuh"
+
+struct TileSm90 {
+    static constexpr int BM = 128, BN = 192, CHUNK = 64, THREADS = 384, MIN_BLOCKS = 1;
+    static constexpr int ROW_SLOTS = 9, WEIGHT_SLOTS = 3;
+    static constexpr int ROW_BYTES = BM * CHUNK * 2, WEIGHT_BYTES = BN * CHUNK * 2;
+    static constexpr int PRODUCER_REGISTERS = 24, CONSUMER_REGISTERS = 240;
+};
+
+// One warpgroup's accumulators: half m holds rows 64m to 64m + 63, laid out as wgmma_64x192x16 says.
+using AccumulatorsSm90 = float[2][TileSm90::BN / 2];
+
+struct TileSharedSm90 {
+    bf16 rows[TileSm90::ROW_SLOTS][TileSm90::BM * TileSm90::CHUNK];
+    bf16 weight[TileSm90::WEIGHT_SLOTS][TileSm90::BN * TileSm90::CHUNK];
+    Barrier rows_full[TileSm90::ROW_SLOTS], rows_empty[TileSm90::ROW_SLOTS];
+    Barrier weight_full[TileSm90::WEIGHT_SLOTS], weight_empty[TileSm90::WEIGHT_SLOTS];
+    Barrier turn[2];  // of each consumer: the other has issued its tile
+};
+
+// Launch facts of every kernel built on this product; the grid is persistent, blocks <= multiprocessors.
+struct LaunchSm90 : TileSm90 {
+    static constexpr int SHARED_BYTES = sizeof(TileSharedSm90);
+};
+static_assert(LaunchSm90::SHARED_BYTES <= 227 * 1024, "what a block of sm_90 can have");
+
+// Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills it.
+template <int SLOTS> struct RingPlace {
+    int slot;
+    uint32_t parity;
+    DEVICE explicit RingPlace(int chunk) : slot(chunk % SLOTS), parity(chunk / SLOTS & 1) {}
+    DEVICE void next() {
+        const bool wraps = slot == SLOTS - 1;
+        slot = wraps ? 0 : slot + 1;
+        parity ^= wraps;
+    }
+};
+using RowPlace = RingPlace<TileSm90::ROW_SLOTS>;
+using WeightPlace = RingPlace<TileSm90::WEIGHT_SLOTS>;
+
+// What a consumer does in its turn: a tile, by its first row and column, and its place in a run of tiles of the same rows.
+// Turns of a block are numbered from 0; turn n is consumer n % 2's.
+struct Turn {
+    int row, column, run;
+    bool first, last;
+};
+
+// Whether a tile's rows stay in shared memory for the tiles of the same rows. Below WEIGHT_SLOTS chunks a tile that still
+// reads them could be overtaken by the one that frees them: a chunk of weights is loaded only when the one WEIGHT_SLOTS
+// before it has been read, and with it all of the tile before, when a tile has at least that many.
+DEVICE bool rows_stay(int chunks) { return TileSm90::WEIGHT_SLOTS <= chunks && chunks <= TileSm90::ROW_SLOTS; }
+
+DEVICE void init_barriers(TileSharedSm90& shared) {
+    constexpr int CONSUMER_WARPS = 4;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < TileSm90::ROW_SLOTS; i++) {
+            mbarrier_init(shared.rows_full[i], 1);
+            mbarrier_init(shared.rows_empty[i], CONSUMER_WARPS);
+        }
+        for (int i = 0; i < TileSm90::WEIGHT_SLOTS; i++) {
+            mbarrier_init(shared.weight_full[i], 1);
+            mbarrier_init(shared.weight_empty[i], CONSUMER_WARPS);
+        }
+        for (Barrier& turn : shared.turn) mbarrier_init(turn, CONSUMER_WARPS);
+        mbarrier_init_fence();
+    }
+    __syncthreads();
+}
+
+// Brings every chunk of every turn of `walk`, in order. One thread runs it.
+template <class Walk>
+DEVICE void produce(TileSharedSm90& shared, const Walk& walk, int chunks, const CUtensorMap& operand_map,
+                    const CUtensorMap& weight_map) {
+    RowPlace rows(0);
+    WeightPlace weight(0);
+    for (int n = 0; n < walk.turns(); n++) {
+        const Turn turn = walk.turn(n);
+        const bool fresh = turn.first || !rows_stay(chunks);
+        for (int k = 0; k < chunks; k++) {
+            const int column = k * TileSm90::CHUNK;
+            if (fresh) {
+                Barrier& full = shared.rows_full[rows.slot];
+                mbarrier_wait(shared.rows_empty[rows.slot], rows.parity ^ 1);
+                mbarrier_arrive_expecting(full, TileSm90::ROW_BYTES);
+                tma_load(shared.rows[rows.slot], operand_map, column, turn.row, full);
+                rows.next();
+            }
+            Barrier& full = shared.weight_full[weight.slot];
+            mbarrier_wait(shared.weight_empty[weight.slot], weight.parity ^ 1);
+            mbarrier_arrive_expecting(full, TileSm90::WEIGHT_BYTES);
+            tma_load(shared.weight[weight.slot], weight_map, column, turn.column, full);
+            weight.next();
+        }
+    }
+}
+
+// Every warp arrives for itself: its own products being issued or done says nothing of the other warps'.
+DEVICE void arrive_of_warp(Barrier& barrier) {
+    if (threadIdx.x % 32 == 0) mbarrier_arrive(barrier);
+}
+
+// Starts the products of one chunk.
+DEVICE void issue(AccumulatorsSm90& d, const bf16* rows, const bf16* weight, bool accumulate) {
+    const uint64_t upper = wgmma_operand(rows), lower = wgmma_operand(rows + 64 * TileSm90::CHUNK);
+    const uint64_t b = wgmma_operand(weight);
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < TileSm90::CHUNK / 16; step++) {
+        wgmma_64x192x16(d[0], upper + 2 * step, b + 2 * step, accumulate || step > 0);
+        wgmma_64x192x16(d[1], lower + 2 * step, b + 2 * step, accumulate || step > 0);
+    }
+    wgmma_commit();
+}
+
+// Computes the tile of turn n.
+//
+// Turns are more than order: a wait by parity is sound only one phase ahead, so a consumer may look at a ring only when
+// the other has seen every chunk before full. The products of two chunks are in flight: a slot is freed one chunk late.
+DEVICE void multiply(AccumulatorsSm90& d, TileSharedSm90& shared, int n, const Turn& turn, int chunks) {
+    const bool stay = rows_stay(chunks), frees_rows = turn.last || !stay;
+    RowPlace rows((stay ? turn.run : n) * chunks);
+    WeightPlace weight(n * chunks);
+    int read_rows = 0, read_weight = 0;
+    auto free = [&] {
+        arrive_of_warp(shared.weight_empty[read_weight]);
+        if (frees_rows) arrive_of_warp(shared.rows_empty[read_rows]);
+    };
+    mbarrier_wait(shared.turn[n & 1], (n / 2 ^ n ^ 1) & 1);  // consumer 0's first turn: the phase before a barrier's first
+    for (int k = 0; k < chunks; k++) {
+        mbarrier_wait(shared.rows_full[rows.slot], rows.parity);
+        mbarrier_wait(shared.weight_full[weight.slot], weight.parity);
+        issue(d, shared.rows[rows.slot], shared.weight[weight.slot], k > 0);
+        wgmma_wait<1>();
+        if (k > 0) free();
+        read_rows = rows.slot, read_weight = weight.slot;
+        rows.next();
+        weight.next();
+    }
+    arrive_of_warp(shared.turn[(n & 1) ^ 1]);
+    wgmma_wait<0>();
+    wgmma_settle(d[0]);
+    wgmma_settle(d[1]);
+    free();
+}
+
+// Runs the block: the producer, and the consumers, who take the tiles of `walk` in turn.
+//
+// Walk: how many turns() the block has, and what turn(n) is, the same for all its threads. Epilogue: begin(turn) before the
+// turn's product, in the other consumer's time; end(accumulators, turn) after it.
+template <class Walk, class Epilogue>
+DEVICE void run_tiles(const Walk& walk, Epilogue epilogue, int inner, const CUtensorMap& operand_map,
+                      const CUtensorMap& weight_map) {
+    SMEM_DYNAMIC(raw);
+    TileSharedSm90& shared = *reinterpret_cast<TileSharedSm90*>(raw);
+    const int warpgroup = shuffle_from(int(threadIdx.x / 128), 0);  // lets the compiler see that it is uniform
+    const int chunks = inner / TileSm90::CHUNK;
+    init_barriers(shared);
+    if (warpgroup == 0) {
+        registers_shrink<TileSm90::PRODUCER_REGISTERS>();
+        if (threadIdx.x == 0) produce(shared, walk, chunks, operand_map, weight_map);
+    } else {
+        registers_grow<TileSm90::CONSUMER_REGISTERS>();
+        for (int n = warpgroup - 1; n < walk.turns(); n += 2) {
+            const Turn turn = walk.turn(n);
+            AccumulatorsSm90 d;
+            epilogue.begin(turn);
+            multiply(d, shared, n, turn, chunks);
+            epilogue.end(d, turn);
+        }
+    }
+}
