@@ -5,6 +5,8 @@
 //! emulator on the CPU.
 
 mod compile;
+#[cfg(test)]
+mod compile_tests;
 mod decoder;
 mod device;
 mod error;
@@ -19,6 +21,7 @@ mod plan;
 mod probe;
 mod ptxas;
 mod shape;
+mod sources;
 mod weights;
 mod work;
 

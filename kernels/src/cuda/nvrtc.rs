@@ -55,6 +55,8 @@ pub(crate) struct Nvrtc {
     version: Version,
     /// Kept open as long as its functions are called.
     _library: Library,
+    /// Its second library, which it opens by name when it first compiles.
+    _builtins: Option<Library>,
 }
 
 /// A source file or header: what `#include` calls it, and its text.
@@ -83,9 +85,17 @@ impl Nvrtc {
     pub(crate) fn open() -> Result<Self, CudaError> {
         let named = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
         match named {
-            Some(place) => Self::open_any(&in_place(Path::new(&place))),
+            Some(place) => Self::open_in(Path::new(&place)),
             None => Self::open_any(&usual_places()),
         }
+    }
+
+    /// Opens NVRTC in a directory, or at the path of the library itself.
+    ///
+    /// # Errors
+    /// As [`Nvrtc::open`].
+    pub(crate) fn open_in(place: &Path) -> Result<Self, CudaError> {
+        Self::open_any(&in_place(place))
     }
 
     /// Opens the first of the libraries that is there.
@@ -94,7 +104,7 @@ impl Nvrtc {
         for candidate in candidates {
             // SAFETY: the library is NVIDIA's by its name; its constructors only register state.
             match unsafe { Library::new(candidate) } {
-                Ok(library) => return Self::of_library(library),
+                Ok(library) => return Self::of_library(library, candidate.parent()),
                 // The complaint about the first is about the one most wanted.
                 Err(error) => complaint = complaint.or_else(|| Some(error.to_string())),
             }
@@ -103,7 +113,8 @@ impl Nvrtc {
         Err(CudaError::NoNvrtc { what })
     }
 
-    fn of_library(library: Library) -> Result<Self, CudaError> {
+    /// NVRTC as opened from a directory, or by its bare name.
+    fn of_library(library: Library, directory: Option<&Path>) -> Result<Self, CudaError> {
         // SAFETY: the types are those of nvrtc.h, unchanged since the functions came.
         let functions = unsafe { Functions::of(&library) };
         let functions = functions.map_err(|error| CudaError::NoNvrtc {
@@ -121,6 +132,7 @@ impl Nvrtc {
         Ok(Nvrtc {
             functions,
             version,
+            _builtins: directory.and_then(|directory| builtins(directory, version)),
             _library: library,
         })
     }
@@ -271,6 +283,14 @@ impl Drop for OneProgram<'_> {
 
 fn c_string(text: &str) -> CString {
     CString::new(text).expect("sources and options hold no zero byte")
+}
+
+/// NVRTC's second library, opened so that the loader knows it by name: it need not be on the
+/// loader's path then. Where it is missing, compiling says so.
+fn builtins(directory: &Path, version: Version) -> Option<Library> {
+    let path = directory.join(format!("libnvrtc-builtins.so.{version}"));
+    // SAFETY: the library is NVIDIA's by its name, and holds data alone.
+    unsafe { Library::new(path) }.ok()
 }
 
 /// The libraries that a directory, or a path to the library itself, stands for.
