@@ -18,9 +18,10 @@ demo: models ## Score and curate real text on the CPU, and show what was kept an
 	cargo build --release --locked --bin riffle --example demo
 	scripts/demo
 
-test: models ## Run every test, with a real Kafka broker and kcat
+test: models ## Run every test, with a real Kafka broker and kcat, and compile every kernel
 	scripts/kafka fetch
 	scripts/fetch-kcat
+	scripts/fetch-nvrtc
 	cargo test --workspace --locked
 
 lint: ## Check formatting, lints and dependencies
