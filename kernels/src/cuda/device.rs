@@ -58,6 +58,7 @@ pub(crate) trait Device {
     ///
     /// # Errors
     /// [`CudaError::Driver`] when an earlier kernel or the copy failed.
+    #[cfg(test)]
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
 
     /// The tensor map of a matrix whose boxes are `box_rows` by `box_columns`, swizzled by 128

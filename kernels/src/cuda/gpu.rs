@@ -163,6 +163,7 @@ impl Device for Gpu {
         copied().map_err(failed("copying to the device"))
     }
 
+    #[cfg(test)]
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         let mut copied = || {
             self.context.bind_to_thread()?;

@@ -16,6 +16,7 @@ mod group;
 mod kernels;
 mod model;
 mod nvrtc;
+mod open;
 mod parameters;
 mod plan;
 mod probe;
@@ -26,5 +27,7 @@ mod weights;
 mod work;
 
 pub use error::{CudaError, Version};
+pub(crate) use open::load;
+pub use open::{DeviceReport, KernelReport, inspect};
 pub use probe::DeviceInfo;
 pub use ptxas::Resources;

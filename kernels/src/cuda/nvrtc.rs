@@ -264,12 +264,12 @@ impl<'a> OneProgram<'a> {
     ) -> Result<Vec<u8>, CudaError> {
         let mut count = 0;
         // SAFETY: the program is alive, and `count` outlives the call.
-        self.functions
-            .check(call, unsafe { size(self.raw, &mut count) })?;
+        let status = unsafe { size(self.raw, &mut count) };
+        self.functions.check(call, status)?;
         let mut bytes = vec![0u8; count];
         // SAFETY: NVRTC writes as many bytes as it said.
-        self.functions
-            .check(call, unsafe { fill(self.raw, bytes.as_mut_ptr().cast()) })?;
+        let status = unsafe { fill(self.raw, bytes.as_mut_ptr().cast()) };
+        self.functions.check(call, status)?;
         Ok(bytes)
     }
 }

@@ -62,18 +62,21 @@ impl Plan {
         }
     }
 
-    /// The plan for the rows asked for, or for as many of [`TOKENS_WISHED`] as fit in halves.
+    /// The plan for the rows asked for, or for as many of [`TOKENS_WISHED`], halved while they do
+    /// not fit, as hold a document of `document_tokens`.
     ///
     /// # Errors
     /// [`CudaError::Memory`] when it does not fit into `free_bytes`.
     pub(crate) fn fitting(
         shape: &Shape,
         rows: Option<usize>,
+        document_tokens: usize,
         free_bytes: u64,
     ) -> Result<Self, CudaError> {
-        let mut plan = Plan::new(shape, rows.unwrap_or(TOKENS_WISHED));
-        while rows.is_none() && !plan.fits(free_bytes) && plan.rows > TOKENS_LEAST {
-            plan = Plan::new(shape, plan.rows / 2);
+        let least = TOKENS_LEAST.max(document_tokens);
+        let mut plan = Plan::new(shape, rows.unwrap_or(TOKENS_WISHED.max(least)));
+        while rows.is_none() && !plan.fits(free_bytes) && plan.rows > least {
+            plan = Plan::new(shape, least.max(plan.rows / 2));
         }
         match plan.fits(free_bytes) {
             true => Ok(plan),
@@ -161,8 +164,13 @@ mod tests {
             let plan = Plan::new(&shape, rows);
             plan.weights + plan.batch_bytes() + RESERVE_BYTES
         };
-        let rows = |wanted, free| Plan::fitting(&shape, wanted, free).map(|plan| plan.rows);
+        let fitting = |wanted, document, free| {
+            Plan::fitting(&shape, wanted, document, free).map(|plan| plan.rows)
+        };
+        let rows = |wanted, free| fitting(wanted, 1024, free);
         assert_eq!(rows(None, u64::MAX), Ok(TOKENS_WISHED));
+        assert_eq!(fitting(None, 100_000, u64::MAX), Ok(100_000));
+        assert_eq!(fitting(None, 5000, needed(5000)), Ok(5000));
         assert_eq!(rows(None, needed(TOKENS_WISHED) - 1), Ok(TOKENS_WISHED / 2));
         assert_eq!(rows(None, needed(TOKENS_LEAST)), Ok(TOKENS_LEAST));
         assert_eq!(rows(Some(100), needed(100)), Ok(100));
