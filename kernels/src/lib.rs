@@ -11,6 +11,7 @@
 
 mod batch;
 mod config;
+mod cuda;
 mod error;
 mod llama;
 mod load;

@@ -1,0 +1,4 @@
+//! The reference model on an NVIDIA GPU; tests run its kernels in an emulator on the CPU.
+
+#[cfg(test)]
+mod emulated;
