@@ -11,11 +11,11 @@
 //     #include "launch.hpp"
 //     int main() {
 //         auto* ids = emulator::alloc<uint32_t>(rows);   // ends at a guard page, filled with NaN
-//         emulator::policy(0, 0);                        // landing: 0 early, 1 late; seed of the schedule
+//         emulator::policy(0, 0);                        // landing: emulator::EARLY, LATE, …; seed of the schedule
 //         emulator::launch("embed", {blocks, 1, 1}, Embed{ids, ...});   // prints the report and exits when it fails
 //     }
-//     g++ -std=c++17 -O2 -march=native -ffp-contract=off -Wall -Wextra -I kernels/cuda -I kernels/emulator main.cpp
-//         kernels/emulator/*.cpp -pthread
+//     g++ -std=c++17 -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas -I kernels/cuda -I kernels/emulator
+//         main.cpp kernels/emulator/*.cpp -pthread
 #pragma once
 
 #ifdef __CUDACC_RTC__

@@ -1,7 +1,7 @@
 // The C interface that the Rust tests load. One library holds the kernels that it was linked with.
 #include <cstdio>
 
-#include "../cuda/ptx.cuh"
+#include "ptx.cuh"
 #include "hopper_emulation.hpp"
 #include "launch.hpp"
 

@@ -1,6 +1,7 @@
 // The warp collectives: each lane brings where its operands lie and where its results go, and the last to come computes
 // for all 32. One rendezvous each, and the arithmetic runs over whole rows.
 #include "machine.hpp"
+#include "vector.hpp"
 
 namespace emulator {
 
@@ -12,14 +13,12 @@ struct Product {
     uint32_t b0, b1;
 };
 
-typedef float Row __attribute__((vector_size(32)));
-
 float low(uint32_t pair) { return as<float>(pair << 16); }
 float high(uint32_t pair) { return as<float>(pair & 0xFFFF0000u); }
 
 // The k products of an element are summed in order in fp32, then added to d. The hardware sums them in one wide sum of
 // unstated order: tests compare with a tolerance, never bit for bit with a device.
-void product(const void* const* operands) {
+VECTORISED void product(const void* const* operands) {
     float a[16][16];
     Row b[16];
     for (int lane = 0; lane < 32; lane++) {

@@ -57,8 +57,8 @@ inline void policy(int landing, uint32_t seed) { policy() = {landing, seed, poli
 
 // Prints the report and exits when the launch fails.
 void run_or_exit(const char* name, Index grid, void** parameters);
-template <class... Parameters> void launch(const char* name, Index grid, Parameters... parameters) {
-    void* pointers[] = {&parameters...};
+template <class... Parameters> void launch(const char* name, Index grid, const Parameters&... parameters) {
+    void* pointers[] = {const_cast<Parameters*>(&parameters)...};
     run_or_exit(name, grid, pointers);
 }
 

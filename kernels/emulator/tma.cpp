@@ -1,5 +1,5 @@
 // TMA loads of two-dimensional bf16 tensors, always with the 128-byte swizzle.
-#include "../cuda/ptx.cuh"
+#include "ptx.cuh"
 #include "hopper_emulation.hpp"
 #include "machine.hpp"
 #include "mbarrier.hpp"

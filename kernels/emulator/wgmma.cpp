@@ -2,6 +2,7 @@
 // apart here no further than kernels may rely on, since one thread that has waited may release an operand for all.
 #include "hopper_emulation.hpp"
 #include "machine.hpp"
+#include "vector.hpp"
 
 namespace emulator {
 
@@ -27,11 +28,9 @@ struct Operand {
     uint32_t start, stride;
 };
 
-typedef float Row __attribute__((vector_size(32)));
-
-void compute(Machine& m, const Product64& product) {
+VECTORISED void compute(Machine& m, const Product64& product) {
     const Operand a(m, product.a, 64), b(m, product.b, product.columns);
-    static thread_local Row columns[256 / 8][16];
+    Row columns[256 / 8][16];
     for (int n = 0; n < product.columns; n++)
         for (int k = 0; k < 16; k++) columns[n / 8][k][n % 8] = b.at(n, k);
     for (int r = 0; r < 64; r++) {

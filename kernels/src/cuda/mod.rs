@@ -9,6 +9,8 @@ mod compile;
 mod compile_tests;
 mod decoder;
 mod device;
+#[cfg(test)]
+mod emulated;
 mod error;
 mod forward;
 mod gpu;
