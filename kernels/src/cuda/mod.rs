@@ -13,6 +13,8 @@ mod device;
 mod emulated;
 mod error;
 mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod gpu;
 mod group;
 mod kernels;

@@ -1,0 +1,1 @@
+//! Real weights in the emulator, against the float64 reference.
