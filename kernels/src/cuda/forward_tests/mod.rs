@@ -25,10 +25,20 @@ fn emulated(
     rows: usize,
     policy: Policy,
 ) -> CudaLlama<EmulatedDevice> {
+    emulated_with(source, SEPARATOR, family, rows, policy)
+}
+
+fn emulated_with(
+    source: &mut dyn Source,
+    separator: u32,
+    family: Family,
+    rows: usize,
+    policy: Policy,
+) -> CudaLlama<EmulatedDevice> {
     let shape = Shape::new(source.config(), family).unwrap();
     let plan = Plan::new(&shape, rows);
     let decoder = Decoder::load(EmulatedDevice::new(policy), shape, plan, source).unwrap();
-    CudaLlama::new(decoder, SEPARATOR, "emulated".into())
+    CudaLlama::new(decoder, separator, "emulated".into())
 }
 
 /// A decoder of two layers whose every size is odd in some way.

@@ -37,13 +37,8 @@ impl Source for Tiny {
             (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
         };
         // Products keep the size of what goes in: √12 makes the deviation of `uniform` 1.
-        let scale = match (part, columns) {
-            (Part::Embedding, _) => 3.5,
-            (_, Some(columns)) => 3.5 / (columns as f32).sqrt(),
-            (_, None) => 1.0,
-        };
         let values = (0..rows * columns.unwrap_or(1)).map(|_| match columns {
-            Some(_) => uniform() * scale,
+            Some(columns) => uniform() * 3.5 / (columns as f32).sqrt(),
             None => 1.0 + uniform(),
         });
         Ok(values.collect())
