@@ -22,7 +22,9 @@ mod tokenizer;
 
 pub use batch::Batch;
 pub use config::Config;
-pub use cuda::{CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect};
+pub use cuda::{
+    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
+};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, describe, load};
 pub use model::{DocumentScore, LanguageModel, ModelInfo};

@@ -10,6 +10,6 @@ mod summary;
 pub use crate::dataflow::Until;
 pub use counters::Counters;
 pub use error::EngineError;
-pub use run::{Halves, RunOptions, run};
+pub use run::{Halves, RunOptions, load_options, run};
 pub use stores::Stores;
 pub use summary::Summary;

@@ -32,6 +32,6 @@ mod work;
 
 pub use error::{CudaError, Version};
 pub(crate) use open::load;
-pub use open::{DeviceReport, KernelReport, inspect};
+pub use open::{DeviceReport, KernelReport, inspect, probe};
 pub use probe::DeviceInfo;
 pub use ptxas::Resources;

@@ -96,6 +96,14 @@ pub fn inspect(
     })
 }
 
+/// The GPU of this number.
+///
+/// # Errors
+/// [`CudaError`] when there is none that kernels can run on.
+pub fn probe(ordinal: usize) -> Result<DeviceInfo, CudaError> {
+    Ok(probe::open(ordinal)?.info)
+}
+
 /// Everything that can be known and made before the device's memory is taken.
 struct Ready {
     found: Found,

@@ -21,8 +21,14 @@ const TEXTS: [&str; 7] = [
     "url",
 ];
 
-/// Largest difference of a document's mean from the float64 reference, in nats a token.
-const TOLERANCE_NATS: f64 = 5e-3;
+/// Largest difference from the float64 reference of a mean over so many tokens, in nats a token.
+///
+/// bf16 operands through 30 layers put a deviation of 0.035 nats on a token's likelihood, without
+/// bias (measured in the emulator over the 1,800 tokens of the reference's short texts). Three of
+/// them, over the root of the number of tokens; 5e-3, the aim for documents, from 441 tokens on.
+fn tolerance_nats(tokens: usize) -> f64 {
+    (3.0 * 0.035 / (tokens as f64).sqrt()).max(5e-3)
+}
 
 #[derive(Deserialize)]
 struct Golden {
@@ -59,16 +65,19 @@ fn check(family: Family) {
     let mut model = emulated_with(&mut source, separator, family, 128, Policy::PLAIN);
     let batch: Batch = texts.iter().map(|text| text.ids.as_slice()).collect();
     let scores = model.score(&batch).unwrap();
+    let mut error_nats = 0.0;
     for (score, text) in scores.iter().zip(&texts) {
         let mean = score.mean_nats().expect("every text has tokens");
-        let error = (mean - text.mean_nats).abs();
+        let error = mean - text.mean_nats;
         println!("{family:?} {}: {mean:.5}, off by {error:.1e}", text.name);
-    }
-    for (score, text) in scores.iter().zip(&texts) {
-        let error = (score.mean_nats().unwrap() - text.mean_nats).abs();
         // Written so that NaN fails.
-        assert!(error <= TOLERANCE_NATS, "{}: off by {error}", text.name);
+        let within = error.abs() <= tolerance_nats(score.tokens);
+        assert!(within, "{}: off by {error}", text.name);
+        error_nats += error * score.tokens as f64;
     }
+    let bias = error_nats / batch.tokens() as f64;
+    println!("{family:?}: bias {bias:.1e} nats a token");
+    assert!(bias.abs() <= tolerance_nats(batch.tokens()), "bias {bias}");
 }
 
 #[test]
