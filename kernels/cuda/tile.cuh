@@ -50,8 +50,8 @@ DEVICE constexpr uint32_t swizzled(int row, int piece) {
     return uint32_t(row * Tile::ROW_BYTES + (piece ^ (row / (8 / Tile::PIECES) % Tile::PIECES)) * 16);
 }
 
-// Whether eight lanes that move 16 bytes each meet every bank once: those that read eight rows of a piece (ldmatrix), and
-// those that write the pieces of neighbouring rows in order (cp.async).
+// Whether eight lanes that move 16 bytes each meet every bank once: those that read eight rows of a piece (ldmatrix),
+// and those that write the pieces of neighbouring rows in order (cp.async).
 DEVICE constexpr bool conflict_free() {
     for (int piece = 0; piece < Tile::PIECES; piece++) {
         uint32_t read = 0, written = 0;
