@@ -23,8 +23,8 @@
 //     registers, sm_90a        142    188    255    255    254    246    255   (NVRTC 13.0)
 //
 // Limit, by arithmetic and not measured, of a token in a layer of SmolLM2-135M (H = 9, G = 3, D = 64) in documents of 512:
-//     products      4·D·H·(T + 1)/2 = 590,976 operations; 688,128 with what the diagonal's tiles compute in vain (299 keys a
-//                   row, not 256.5): 0.86 ns at an H100's 798 TFLOP/s, 1.4 ns at the 5/8 of it that mma.sync gets
+//     products      4·D·H·(T + 1)/2 = 590,976 operations; 688,128 with the diagonal tiles' unused half (299 keys a row,
+//                   not 256.5): 0.86 ns at an H100's 798 TFLOP/s, 1.4 ns at the 5/8 of it that mma.sync gets
 //     memory        2·D·(H + 2G + H) = 3,072 bytes: 1.02 ns at 3.0 TB/s; and 6,144 bytes of keys and values from L2
 //     exponentials  H·299 = 2,688: 0.73 ns at 16 a cycle on 132 SMs at 1.755 GHz
 // So the products bound it: 30 layers of 1.4 ns are 42 ns, of the 360 ns a token that the whole model takes at its limit.
@@ -178,28 +178,22 @@ template <int D> struct AttentionWarp {
             }
     }
 
-    // Scores to weights, 2^(scale · score - maximum). A step's first key is seen by its row or the row saw an earlier one: the
-    // maximum is a number. It is rounded once, and both the weights and what was summed before refer to the rounded value.
+    // Scores to weights. Each row has seen a key by the end of the first step, so the maximum is a number. Subtracting it
+    // before scaling costs an instruction a score and keeps weights at most 1 where rounding a large product would not.
     DEVICE void weigh(Scores& s, float scale) {
 #pragma unroll
         for (int band = 0; band < BANDS; band++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                float highest = -INFINITY;
-#pragma unroll
-                for (int n = 0; n < Launch::KEYS / 8; n++)
-                    highest = fmaxf(highest, fmaxf(s[band][n][half * 2], s[band][n][half * 2 + 1]));
-                highest = fmaxf(highest, shuffle_xor(highest, 1));
-                highest = fmaxf(highest, shuffle_xor(highest, 2));
-                const float before = top[band][half], now = fmaxf(before, highest * scale);
-                const float shrink = exp2_fast(before - now);
+                const float before = top[band][half], now = highest(s[band], half, before);
+                const float shrink = exp2_fast((before - now) * scale);
                 top[band][half] = now;
                 float added = 0.f;
 #pragma unroll
                 for (int n = 0; n < Launch::KEYS / 8; n++)
 #pragma unroll
                     for (int j = half * 2; j < half * 2 + 2; j++) {
-                        s[band][n][j] = exp2_fast(fmaf(s[band][n][j], scale, -now));
+                        s[band][n][j] = exp2_fast((s[band][n][j] - now) * scale);
                         added += s[band][n][j];
                     }
                 sum[band][half] = fmaf(sum[band][half], shrink, added);
@@ -209,6 +203,15 @@ template <int D> struct AttentionWarp {
                     out[band][n][half * 2 + 1] *= shrink;
                 }
             }
+    }
+
+    // The largest score of a row, which four lanes share, and of those before.
+    DEVICE static float highest(const float (&s)[Launch::KEYS / 8][4], int half, float before) {
+        float most = before;
+#pragma unroll
+        for (int n = 0; n < Launch::KEYS / 8; n++) most = fmaxf(most, fmaxf(s[n][half * 2], s[n][half * 2 + 1]));
+        most = fmaxf(most, shuffle_xor(most, 1));
+        return fmaxf(most, shuffle_xor(most, 2));
     }
 
     DEVICE void add_values(const Scores& s, const bf16* values) {
