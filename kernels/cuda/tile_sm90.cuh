@@ -25,19 +25,20 @@
 
 struct TileSm90 {
     static constexpr int BM = 128, BN = 192, CHUNK = 64, THREADS = 384, MIN_BLOCKS = 1;
-    static constexpr int ROW_SLOTS = 9, WEIGHT_SLOTS = 3;
-    static constexpr int ROW_BYTES = BM * CHUNK * 2, WEIGHT_BYTES = BN * CHUNK * 2;
+    static constexpr int ROW_CHUNK = BM * CHUNK, WEIGHT_CHUNK = BN * CHUNK;  // values of a chunk
+    static constexpr int POOL = 9 * ROW_CHUNK + 3 * WEIGHT_CHUNK;            // values of all slots
+    static constexpr int SLOTS = 12;                                         // of both rings, at most
     static constexpr int PRODUCER_REGISTERS = 24, CONSUMER_REGISTERS = 240;
 };
 
 // One warpgroup's accumulators: half m holds rows 64m to 64m + 63, laid out as wgmma_64x192x16 says.
 using AccumulatorsSm90 = float[2][TileSm90::BN / 2];
 
+// The rings' slots, each with a barrier that says it is full and one that says it has been read: the rows' slots, then the
+// weights'.
 struct TileSharedSm90 {
-    bf16 rows[TileSm90::ROW_SLOTS][TileSm90::BM * TileSm90::CHUNK];
-    bf16 weight[TileSm90::WEIGHT_SLOTS][TileSm90::BN * TileSm90::CHUNK];
-    Barrier rows_full[TileSm90::ROW_SLOTS], rows_empty[TileSm90::ROW_SLOTS];
-    Barrier weight_full[TileSm90::WEIGHT_SLOTS], weight_empty[TileSm90::WEIGHT_SLOTS];
+    bf16 pool[TileSm90::POOL];
+    Barrier full[TileSm90::SLOTS], empty[TileSm90::SLOTS];
     Barrier turn[2];  // of each consumer: the other has issued its tile
 };
 
@@ -47,19 +48,37 @@ struct LaunchSm90 : TileSm90 {
 };
 static_assert(LaunchSm90::SHARED_BYTES <= 227 * 1024, "what a block of sm_90 can have");
 
+// How the pool is split for K = 64 * chunks. Up to nine chunks of rows stay for all tiles of the same rows; more are
+// streamed as the weights are. Rows that stay are freed by the last tile that reads them, while the tile before may not
+// be done: its products are, when a chunk of weights could be loaded only after the chunk that the tile before read
+// together with the same rows. Hence a ring of weights no longer than a tile.
+struct Rings {
+    bool stay;
+    int row_slots, weight_slots;
+
+    DEVICE explicit Rings(int chunks) {
+        constexpr int STREAMED = TileSm90::POOL / (TileSm90::ROW_CHUNK + TileSm90::WEIGHT_CHUNK);
+        stay = chunks <= 9;
+        row_slots = stay ? chunks : STREAMED;
+        weight_slots = stay ? min(chunks, (TileSm90::POOL - chunks * TileSm90::ROW_CHUNK) / TileSm90::WEIGHT_CHUNK) : STREAMED;
+    }
+    DEVICE bf16* rows(TileSharedSm90& shared, int slot) const { return shared.pool + slot * TileSm90::ROW_CHUNK; }
+    DEVICE bf16* weight(TileSharedSm90& shared, int slot) const {
+        return shared.pool + row_slots * TileSm90::ROW_CHUNK + slot * TileSm90::WEIGHT_CHUNK;
+    }
+};
+
 // Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills it.
-template <int SLOTS> struct RingPlace {
+struct RingPlace {
     int slot;
     uint32_t parity;
-    DEVICE explicit RingPlace(int chunk) : slot(chunk % SLOTS), parity(chunk / SLOTS & 1) {}
-    DEVICE void next() {
-        const bool wraps = slot == SLOTS - 1;
+    DEVICE RingPlace(int chunk, int slots) : slot(chunk % slots), parity(chunk / slots & 1) {}
+    DEVICE void next(int slots) {
+        const bool wraps = slot == slots - 1;
         slot = wraps ? 0 : slot + 1;
         parity ^= wraps;
     }
 };
-using RowPlace = RingPlace<TileSm90::ROW_SLOTS>;
-using WeightPlace = RingPlace<TileSm90::WEIGHT_SLOTS>;
 
 // What a consumer does in its turn: a tile, by its first row and column, and its place in a run of tiles of the same rows.
 // Turns of a block are numbered from 0; turn n is consumer n % 2's.
@@ -68,51 +87,43 @@ struct Turn {
     bool first, last;
 };
 
-// Whether a tile's rows stay in shared memory for the tiles of the same rows. Below WEIGHT_SLOTS chunks a tile that still
-// reads them could be overtaken by the one that frees them: a chunk of weights is loaded only when the one WEIGHT_SLOTS
-// before it has been read, and with it all of the tile before, when a tile has at least that many.
-DEVICE bool rows_stay(int chunks) { return TileSm90::WEIGHT_SLOTS <= chunks && chunks <= TileSm90::ROW_SLOTS; }
-
 DEVICE void init_barriers(TileSharedSm90& shared) {
     constexpr int CONSUMER_WARPS = 4;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < TileSm90::ROW_SLOTS; i++) {
-            mbarrier_init(shared.rows_full[i], 1);
-            mbarrier_init(shared.rows_empty[i], CONSUMER_WARPS);
-        }
-        for (int i = 0; i < TileSm90::WEIGHT_SLOTS; i++) {
-            mbarrier_init(shared.weight_full[i], 1);
-            mbarrier_init(shared.weight_empty[i], CONSUMER_WARPS);
-        }
+        for (Barrier& full : shared.full) mbarrier_init(full, 1);
+        for (Barrier& empty : shared.empty) mbarrier_init(empty, CONSUMER_WARPS);
         for (Barrier& turn : shared.turn) mbarrier_init(turn, CONSUMER_WARPS);
         mbarrier_init_fence();
     }
     __syncthreads();
 }
 
+// Brings a chunk once its slot has been read.
+DEVICE void load(TileSharedSm90& shared, int slot, uint32_t parity, bf16* to, int values, const CUtensorMap& map, int column,
+                 int row) {
+    mbarrier_wait(shared.empty[slot], parity ^ 1);
+    mbarrier_arrive_expecting(shared.full[slot], values * int(sizeof(bf16)));
+    tma_load(to, map, column, row, shared.full[slot]);
+}
+
 // Brings every chunk of every turn of `walk`, in order. One thread runs it.
 template <class Walk>
 DEVICE void produce(TileSharedSm90& shared, const Walk& walk, int chunks, const CUtensorMap& operand_map,
                     const CUtensorMap& weight_map) {
-    RowPlace rows(0);
-    WeightPlace weight(0);
+    const Rings rings(chunks);
+    RingPlace rows(0, rings.row_slots), weight(0, rings.weight_slots);
     for (int n = 0; n < walk.turns(); n++) {
         const Turn turn = walk.turn(n);
-        const bool fresh = turn.first || !rows_stay(chunks);
         for (int k = 0; k < chunks; k++) {
             const int column = k * TileSm90::CHUNK;
-            if (fresh) {
-                Barrier& full = shared.rows_full[rows.slot];
-                mbarrier_wait(shared.rows_empty[rows.slot], rows.parity ^ 1);
-                mbarrier_arrive_expecting(full, TileSm90::ROW_BYTES);
-                tma_load(shared.rows[rows.slot], operand_map, column, turn.row, full);
-                rows.next();
+            if (turn.first || !rings.stay) {
+                load(shared, rows.slot, rows.parity, rings.rows(shared, rows.slot), TileSm90::ROW_CHUNK, operand_map, column,
+                     turn.row);
+                rows.next(rings.row_slots);
             }
-            Barrier& full = shared.weight_full[weight.slot];
-            mbarrier_wait(shared.weight_empty[weight.slot], weight.parity ^ 1);
-            mbarrier_arrive_expecting(full, TileSm90::WEIGHT_BYTES);
-            tma_load(shared.weight[weight.slot], weight_map, column, turn.column, full);
-            weight.next();
+            load(shared, rings.row_slots + weight.slot, weight.parity, rings.weight(shared, weight.slot),
+                 TileSm90::WEIGHT_CHUNK, weight_map, column, turn.column);
+            weight.next(rings.weight_slots);
         }
     }
 }
@@ -140,24 +151,23 @@ DEVICE void issue(AccumulatorsSm90& d, const bf16* rows, const bf16* weight, boo
 // Turns are more than order: a wait by parity is sound only one phase ahead, so a consumer may look at a ring only when
 // the other has seen every chunk before full. The products of two chunks are in flight: a slot is freed one chunk late.
 DEVICE void multiply(AccumulatorsSm90& d, TileSharedSm90& shared, int n, const Turn& turn, int chunks) {
-    const bool stay = rows_stay(chunks), frees_rows = turn.last || !stay;
-    RowPlace rows((stay ? turn.run : n) * chunks);
-    WeightPlace weight(n * chunks);
+    const Rings rings(chunks);
+    RingPlace rows((rings.stay ? turn.run : n) * chunks, rings.row_slots), weight(n * chunks, rings.weight_slots);
     int read_rows = 0, read_weight = 0;
     auto free = [&] {
-        arrive_of_warp(shared.weight_empty[read_weight]);
-        if (frees_rows) arrive_of_warp(shared.rows_empty[read_rows]);
+        arrive_of_warp(shared.empty[rings.row_slots + read_weight]);
+        if (turn.last || !rings.stay) arrive_of_warp(shared.empty[read_rows]);
     };
     mbarrier_wait(shared.turn[n & 1], (n / 2 ^ n ^ 1) & 1);  // consumer 0's first turn: the phase before a barrier's first
     for (int k = 0; k < chunks; k++) {
-        mbarrier_wait(shared.rows_full[rows.slot], rows.parity);
-        mbarrier_wait(shared.weight_full[weight.slot], weight.parity);
-        issue(d, shared.rows[rows.slot], shared.weight[weight.slot], k > 0);
+        mbarrier_wait(shared.full[rows.slot], rows.parity);
+        mbarrier_wait(shared.full[rings.row_slots + weight.slot], weight.parity);
+        issue(d, rings.rows(shared, rows.slot), rings.weight(shared, weight.slot), k > 0);
         wgmma_wait<1>();
         if (k > 0) free();
         read_rows = rows.slot, read_weight = weight.slot;
-        rows.next();
-        weight.next();
+        rows.next(rings.row_slots);
+        weight.next(rings.weight_slots);
     }
     arrive_of_warp(shared.turn[(n & 1) ^ 1]);
     wgmma_wait<0>();
