@@ -34,6 +34,11 @@ impl<T: Copy> Memory<T> {
         self.base as u64
     }
 
+    /// How many values.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     /// The same as a pointer.
     pub(crate) fn base(&self) -> *mut c_void {
         self.base
