@@ -30,24 +30,20 @@ struct Load2d {
     uint32_t barrier;
 };
 
-struct Product64 {
+// A warp's part of a wgmma: the operands' descriptors, and where each lane's accumulators lie.
+struct WarpProduct {
     uint64_t a, b;
     int columns;
     bool accumulate;
     uint32_t group;
-    float* d[128];
-};
-
-struct Warpgroup {
-    uint32_t arrived = 0;
-    Product64 next{};
-    std::vector<Product64> issued;
+    float* d[32];
 };
 
 struct HopperState {
     std::vector<Mbarrier> mbarriers;
     std::vector<Load2d> loads;
-    Warpgroup warpgroups[8];
+    std::vector<WarpProduct> products[32];   // of each warp, issued and not yet done
+    uint64_t histories[32] = {};             // of each warp, what it has issued
 
     void reset();
 };

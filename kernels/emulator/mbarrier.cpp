@@ -9,10 +9,8 @@ namespace emulator {
 void HopperState::reset() {
     mbarriers.clear();
     loads.clear();
-    for (Warpgroup& group : warpgroups) {
-        group.arrived = 0;
-        group.issued.clear();
-    }
+    for (auto& issued : products) issued.clear();
+    for (uint64_t& history : histories) history = 0;
 }
 
 Mbarrier& mbarrier_at(Machine& machine, uint32_t address) {

@@ -6,10 +6,11 @@
 
 mod abi;
 mod build;
+mod hopper_tests;
 mod memory;
 mod planted;
+mod planted_tests;
 mod source;
-#[cfg(test)]
 mod tests;
 
 use std::ffi::{CString, c_char, c_void};
