@@ -27,6 +27,8 @@ mod probe;
 mod ptxas;
 mod shape;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod weights;
 mod work;
 

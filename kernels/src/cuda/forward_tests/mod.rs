@@ -5,8 +5,8 @@ mod real;
 mod tiny;
 
 use crate::cuda::decoder::Decoder;
-use crate::cuda::emulated::{Landing, Policy};
-use crate::cuda::kernels::Family;
+use crate::cuda::emulated::{Emulated, Landing, Policy};
+use crate::cuda::kernels::{Family, Kernels, head_widths};
 use crate::cuda::model::CudaLlama;
 use crate::cuda::plan::Plan;
 use crate::cuda::shape::Shape;
@@ -156,7 +156,7 @@ fn oracle_one_key_head_of_an_odd_width_and_several_splits() {
 fn check_invariance(family: Family) {
     let config = odd();
     let texts = documents(&[70, 1, 129, 33, 5, 130], config.vocabulary);
-    let mut model = |rows, policy| emulated(&mut Tiny::new(config.clone()), family, rows, policy);
+    let model = |rows, policy| emulated(&mut Tiny::new(config.clone()), family, rows, policy);
     let mut wide = model(400, Policy::PLAIN);
     let together = score(&mut wide, &texts);
     for (text, expected) in texts.iter().zip(&together) {
@@ -247,5 +247,28 @@ fn damaged_weights_are_told_by_the_document_they_spoil() {
             others.is_ok(),
             "the spoilt rows do not spoil the next batch"
         );
+    }
+}
+
+#[test]
+fn kernels_are_launched_as_their_sources_state() {
+    let device = Emulated::new(Policy::PLAIN);
+    for family in [Family::Ampere, Family::Hopper] {
+        for kernel in head_widths().flat_map(|width| Kernels::new(family, width).unwrap().all()) {
+            let facts = device.facts(kernel.file, kernel.name);
+            let stated = [
+                facts.threads,
+                facts.shared_bytes,
+                facts.tile_rows,
+                facts.tile_columns,
+            ];
+            let known = [
+                kernel.threads,
+                kernel.shared_bytes,
+                kernel.tile_rows,
+                kernel.tile_columns,
+            ];
+            assert_eq!(known, stated, "{}", kernel.name);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Tolerances follow from the formula: see [`bounded`]. Memory that kernels write starts as NaN and
 //! ends at a guard page, so what is not written, or written past the end, shows.
 
+mod attention;
 mod bounded;
 mod documents;
 mod embed;
