@@ -20,7 +20,8 @@ pub(super) fn check(score: &Score) -> (Finding, Option<kernels::Config>) {
         return (Finding::new(Status::Ok, WHAT, found), None);
     }
     let path = &score.model;
-    let described = format(path).and_then(|format| {
+    let format = format(path).map_err(|reason| format!("{}: {reason}", path.display()));
+    let described = format.and_then(|format| {
         let shape = kernels::describe(path).map_err(|error| error.to_string())?;
         Ok((format, shape))
     });
@@ -29,13 +30,7 @@ pub(super) fn check(score: &Score) -> (Finding, Option<kernels::Config>) {
             let found = format!("{}: {format}; {}", path.display(), sizes(&shape));
             (Finding::new(Status::Ok, WHAT, found), Some(shape))
         }
-        Err(reason) => {
-            let reason = match reason.contains(&*path.to_string_lossy()) {
-                true => reason,
-                false => format!("{}: {reason}", path.display()),
-            };
-            (Finding::new(Status::Fail, WHAT, reason).fix(FIX), None)
-        }
+        Err(reason) => (Finding::new(Status::Fail, WHAT, reason).fix(FIX), None),
     }
 }
 
