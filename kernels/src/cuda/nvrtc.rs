@@ -106,7 +106,7 @@ impl Nvrtc {
             match unsafe { Library::new(candidate) } {
                 Ok(library) => return Self::of_library(library, candidate.parent()),
                 // The complaint about the first is about the one most wanted.
-                Err(error) => complaint = complaint.or_else(|| Some(error.to_string())),
+                Err(error) => complaint = complaint.or_else(|| Some(said_by_loader(&error))),
             }
         }
         let what = complaint.unwrap_or_default();
@@ -118,7 +118,7 @@ impl Nvrtc {
         // SAFETY: the types are those of nvrtc.h, unchanged since the functions came.
         let functions = unsafe { Functions::of(&library) };
         let functions = functions.map_err(|error| CudaError::NoNvrtc {
-            what: error.to_string(),
+            what: said_by_loader(&error),
         })?;
         let (mut major, mut minor) = (0, 0);
         // SAFETY: both pointers are to integers that outlive the call.
@@ -279,6 +279,12 @@ impl Drop for OneProgram<'_> {
         // SAFETY: the program was created and not destroyed before.
         unsafe { (self.functions.destroy)(&mut self.raw) };
     }
+}
+
+/// The loader's own words, which stand behind the error's.
+fn said_by_loader(error: &libloading::Error) -> String {
+    let words = std::error::Error::source(error);
+    words.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn c_string(text: &str) -> CString {

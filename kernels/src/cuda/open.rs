@@ -67,7 +67,8 @@ pub(crate) fn load(
     let document_tokens = options.document_tokens(source.config());
     // Two groups a call, so that one is prepared and sent while the other is computed; a batch is
     // handed over once it has reached its size, and each group ends with a whole document.
-    let batch_tokens = SLOTS * (ready.plan.rows - document_tokens.min(ready.plan.rows - 1));
+    let rows = ready.plan.rows;
+    let batch_tokens = rows.max(SLOTS * rows.saturating_sub(document_tokens));
     let decoder = Decoder::load(gpu, ready.shape, ready.plan, source)?;
     let model = CudaLlama::new(decoder, separator, backend);
     Ok((Box::new(model), batch_tokens))

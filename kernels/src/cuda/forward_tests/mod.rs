@@ -1,6 +1,7 @@
 //! The whole forward pass in the emulator, held against the CPU model.
 
 mod device;
+mod driver;
 mod real;
 mod tiny;
 
