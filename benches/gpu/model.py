@@ -30,7 +30,9 @@ TINY = {
 
 
 def write_random(directory, shape):
-    """bf16 weights, drawn as for the start of training, and a tokenizer that knows one token: only ids are scored."""
+    """The directory, made: bf16 weights, drawn as for the start of training, and a tokenizer that knows one token,
+    because only ids are scored."""
+    directory.mkdir()
     torch.manual_seed(0)
     fixed = {"rms_norm_eps": 1e-5, "tie_word_embeddings": True, "bos_token_id": SEPARATOR, "initializer_range": 0.04}
     model = AutoModelForCausalLM.from_config(LlamaConfig(**shape, **fixed), dtype=torch.bfloat16)
@@ -38,6 +40,7 @@ def write_random(directory, shape):
     vocabulary = {END_OF_TEXT: SEPARATOR}
     tokenizer = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return directory
 
 
 def separator(directory):

@@ -1,7 +1,20 @@
 """Riffle's bench binary, kept running so that it can take turns with others on one device."""
 
+import importlib.util
 import json
+import os
+import pathlib
 import subprocess
+
+NVRTC = "RIFFLE_NVRTC"
+
+
+def environment():
+    """This process's, with the NVRTC that came with PyTorch where none is named."""
+    spec = importlib.util.find_spec("nvidia")
+    places = spec.submodule_search_locations if spec else []
+    found = [library.parent for place in places for library in pathlib.Path(place).glob("*/lib/libnvrtc.so.*")]
+    return {NVRTC: str(found[0])} | os.environ if found else dict(os.environ)
 
 
 class Ours:
@@ -9,7 +22,8 @@ class Ours:
 
     def __init__(self, binary, model, ids, device):
         command = [binary, "--model", str(model), "--ids", str(ids), "--device", device, "--on-request"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
         self.notes = []
         while (line := self.line()) != "ready":
             self.notes.append(line)

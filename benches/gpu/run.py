@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Riffle's scoring on a GPU beside transformers and the device's own limits, in one run, taking turns.
 
-    cargo build --release -p riffle-kernels --bench gpu      # on any machine; prints where the binary lies
+    cargo bench --no-run -p riffle-kernels --bench gpu       # on any machine; prints where the binary lies
     python3 benches/gpu/run.py --binary target/release/deps/gpu-… --out gpu.json
 
 On the GPU machine it needs Python with PyTorch and transformers, the driver and NVRTC; no Rust and no network. Weights
@@ -88,7 +88,7 @@ class Bench:
         return total - free
 
     def start_ours(self, scratch):
-        """The running binary. All its memory is taken before its first launch: what the device has less of is the peak."""
+        """The running binary. Its memory is taken before its first launch: what the device has less of is the peak."""
         ids = scratch / "documents.json"
         ids.write_text(json.dumps(self.mixes | {ACCURACY: self.golden}))
         self.wait()
@@ -201,11 +201,8 @@ def main():
         options.tokens = min(options.tokens, 2048)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        directory = options.model
-        if directory is None:
-            directory = scratch / "model"
-            directory.mkdir()
-            models.write_random(directory, models.TINY if options.tiny else models.SMOLLM2_135M)
+        shape = models.TINY if options.tiny else models.SMOLLM2_135M
+        directory = options.model or models.write_random(scratch / "model", shape)
         bench = Bench(options, directory)
         bench.run(scratch)
     if options.out:
