@@ -2,8 +2,8 @@
 //
 //     out[t, h] = sum over s <= t of w[s] v[s, g] / sum over s <= t of w[s],  w[s] = 2^(scale q[t, h]·k[s, g] - m[t, h])
 //
-// where g = h / (H/G), scale = log2(e)/sqrt(D), s and t are rows of one document, and m is the largest exponent so far:
-// when it grows, what was summed before shrinks with it. Weights are at most 1, whatever the scores.
+// where g = h / (H/G), scale = log2(e)/sqrt(D), s and t are rows of one document, and m is a reference near the largest
+// exponent so far: when it grows, what was summed before shrinks with it. Weights are at most 2^8, whatever the scores.
 //
 // Tile: BM / (H/G) queries of a document with the H/G heads that share a key head, stacked into the rows of one M tile:
 // row r is query r / (H/G), head r % (H/G). Keys and values are so read once for all their heads. Tiles start at the
@@ -19,16 +19,17 @@
 //     BM, rows                 128    128    128    128    128    128     64
 //     BN, keys of a step        64     64     64     64     64     32     32
 //     shared bytes           18432  30720  55296  67584  79872  69632 101376   (sm_86 and sm_89 allow 101376)
-//     registers, sm_80         141    182    252    255    253    246    255   (no spills; two blocks an SM allow 255)
-//     registers, sm_90a        142    188    255    255    254    246    255   (NVRTC 13.0)
+//     registers, sm_80         143    185    255    255    255    247    255   (no spills; two blocks an SM allow 255)
+//     registers, sm_90a        143    190    255    255    255    247    255   (NVRTC 13.0)
 //
 // Limit, by arithmetic and not measured, of a token in a layer of SmolLM2-135M (H = 9, G = 3, D = 64) in documents of 512:
 //     products      4·D·H·(T + 1)/2 = 590,976 operations; 688,128 with the diagonal tiles' unused half (299 keys a row,
 //                   not 256.5): 0.86 ns at an H100's 798 TFLOP/s, 1.4 ns at the 5/8 of it that mma.sync gets
 //     memory        2·D·(H + 2G + H) = 3,072 bytes: 1.02 ns at 3.0 TB/s; and 6,144 bytes of keys and values from L2
 //     exponentials  H·299 = 2,688: 0.73 ns at 16 a cycle on 132 SMs at 1.755 GHz
-// So the products bound it: 30 layers of 1.4 ns are 42 ns, of the 360 ns a token that the whole model takes at its limit.
-// wgmma would save 16 ns of these; the linear layers come first.
+//     instructions  625 a warp's step of 64 keys on sm_90a, 128 of them products of 6.4 cycles at that rate: 820 cycles
+// So the products bound it, and instructions follow closely: with two warps a scheduler the two overlap only in part.
+// Thirty layers of 1.4 ns are 42 ns, of the 360 ns a token that the whole model takes at its limit.
 #include "ptx.cuh"
 #include "shapes.cuh"
 
@@ -104,6 +105,7 @@ template <int D> struct AttentionTile {
 template <int D> struct AttentionWarp {
     using Launch = AttentionLaunch<D>;
     static constexpr int BANDS = Launch::BANDS, LD = Launch::LD;
+    static constexpr float SLACK = 8.f;
     using Scores = float[BANDS][Launch::KEYS / 8][4];
 
     const AttentionTile<D>& tile;
@@ -112,13 +114,13 @@ template <int D> struct AttentionWarp {
     const int lane;
     uint32_t resident[Launch::RESIDENT ? D / 16 : 1][BANDS][4];
     float out[BANDS][D / 8][4] = {};
-    float top[BANDS][2], sum[BANDS][2] = {};
+    float reference[BANDS][2], sum[BANDS][2] = {};
 
     DEVICE AttentionWarp(const AttentionTile<D>& tile, bf16* queries)
         : tile(tile), own(queries + threadIdx.x / 32 * BANDS * 16 * LD), row0(threadIdx.x / 32 * BANDS * 16),
           lane(threadIdx.x % 32) {
 #pragma unroll
-        for (int band = 0; band < BANDS; band++) top[band][0] = top[band][1] = -INFINITY;
+        for (int band = 0; band < BANDS; band++) reference[band][0] = reference[band][1] = -INFINITY;
         if constexpr (Launch::RESIDENT) {
 #pragma unroll
             for (int k = 0; k < D / 16; k++) read_queries(resident[k], k);
@@ -178,36 +180,64 @@ template <int D> struct AttentionWarp {
             }
     }
 
-    // Scores to weights. Each row has seen a key by the end of the first step, so the maximum is a number. Subtracting it
-    // before scaling costs an instruction a score and keeps weights at most 1 where rounding a large product would not.
+    // Scores to weights, relative to each row's reference: its largest score so far, or an older one that is at most SLACK
+    // powers of two smaller. A reference moves seldom after the first step, and what was summed before shrinks only then.
+    // Each row has seen a key by the end of the first step, so references are numbers.
     DEVICE void weigh(Scores& s, float scale) {
+        float before[BANDS][2], steepest = 0.f;
+        bool moved = false;
 #pragma unroll
         for (int band = 0; band < BANDS; band++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                const float before = top[band][half], now = highest(s[band], half, before);
-                const float shrink = exp2_fast((before - now) * scale);
-                top[band][half] = now;
-                float added = 0.f;
+                float& now = reference[band][half];
+                const float most = highest(s[band], half);
+                before[band][half] = now;
+                if ((most - now) * scale > SLACK) now = most;
+                moved |= now != before[band][half];
+                steepest = fmaxf(steepest, fabsf(now * scale));
+            }
+        if (moved) shrink(before, scale);
+        // Rounding a product this small moves a weight by less than 2^-14. Larger ones are rounded after subtracting, an
+        // instruction a score more: then no weight passes 2^SLACK, whatever the scores.
+        if (steepest < 1024.f)
+            exponentiate(s, [&](float score, float now) { return fmaf(score, scale, -now * scale); });
+        else
+            exponentiate(s, [&](float score, float now) { return (score - now) * scale; });
+    }
+
+    DEVICE void shrink(const float (&before)[BANDS][2], float scale) {
 #pragma unroll
-                for (int n = 0; n < Launch::KEYS / 8; n++)
+        for (int band = 0; band < BANDS; band++)
 #pragma unroll
-                    for (int j = half * 2; j < half * 2 + 2; j++) {
-                        s[band][n][j] = exp2_fast((s[band][n][j] - now) * scale);
-                        added += s[band][n][j];
-                    }
-                sum[band][half] = fmaf(sum[band][half], shrink, added);
+            for (int half = 0; half < 2; half++) {
+                const float factor = exp2_fast((before[band][half] - reference[band][half]) * scale);
+                sum[band][half] *= factor;
 #pragma unroll
                 for (int n = 0; n < D / 8; n++) {
-                    out[band][n][half * 2] *= shrink;
-                    out[band][n][half * 2 + 1] *= shrink;
+                    out[band][n][half * 2] *= factor;
+                    out[band][n][half * 2 + 1] *= factor;
                 }
             }
     }
 
-    // The largest score of a row, which four lanes share, and of those before.
-    DEVICE static float highest(const float (&s)[Launch::KEYS / 8][4], int half, float before) {
-        float most = before;
+    template <class Exponent> DEVICE void exponentiate(Scores& s, Exponent exponent) {
+#pragma unroll
+        for (int band = 0; band < BANDS; band++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+#pragma unroll
+                for (int n = 0; n < Launch::KEYS / 8; n++)
+#pragma unroll
+                    for (int j = half * 2; j < half * 2 + 2; j++) {
+                        s[band][n][j] = exp2_fast(exponent(s[band][n][j], reference[band][half]));
+                        sum[band][half] += s[band][n][j];
+                    }
+    }
+
+    // The largest score of a row, which four lanes share.
+    DEVICE static float highest(const float (&s)[Launch::KEYS / 8][4], int half) {
+        float most = s[0][half * 2];
 #pragma unroll
         for (int n = 0; n < Launch::KEYS / 8; n++) most = fmaxf(most, fmaxf(s[n][half * 2], s[n][half * 2 + 1]));
         most = fmaxf(most, shuffle_xor(most, 1));
