@@ -1,17 +1,18 @@
-// head_sm90: for each row t and split s of the vocabulary, the largest logit, the sum of 2^(logit - largest) and the
-// target's logit, logit = log2(e) · rstd_t · operand[t, :] · weightᵀ, as head.cu, with wgmma and the TMA. Logits never leave
-// registers.
+// head_sm90: for each row t and split s of the vocabulary the largest logit, the sum of 2^(logit - largest) and the
+// target's logit, logit = log2(e) · rstd_t · operand[t, :] · weightᵀ, as head.cu, with wgmma and the TMA. Logits never
+// leave registers.
 //
 // Tile 128 x 192, 384 threads, 221.4 kB of shared memory, one block a multiprocessor, persistent grid. The rows stay in
 // shared memory (K <= 576) while the vocabulary streams by; one consumer's log-sum-exp runs under the other's products.
 // Each consumer has a split of its own, so the two never merge: a run is a row tile and a pair of splits, whose tiles
-// alternate. Runs go over the row tiles first: blocks that run together read the same splits, so weights come from device
-// memory once a wave and out of L2 after that.
-// Limit: at SmolLM2 (K = 576, V = 49152) 56.6 MFLOP a token: on an H100 71 ns by the products at 798 TFLOP/s. A tile's 24,576
-// exponentials take 1536 cycles of the special function units, under the other's 6912.
+// alternate. Runs go over the row tiles first: blocks that run together read the same splits, so weights come from
+// device memory once a wave and out of L2 after that.
+// Limit: at SmolLM2 (K = 576, V = 49152) 56.6 MFLOP a token: on an H100 71 ns by the products at 798 TFLOP/s. A tile's
+// 24,576 exponentials take 1536 cycles of the special function units, under the other's 6912.
 #include "walk_sm90.cuh"
 
-// Runs r of the grid are (row tile, pair of splits), row tiles first; a block has r = its index, then every gridDim.x-th.
+// Runs r of the grid are (row tile, pair of splits), row tiles first; a block has r = its index, then every
+// gridDim.x-th.
 // Turn n of a run belongs to split n % 2 of the pair, as it does to consumer n % 2.
 class HeadWalk {
 public:

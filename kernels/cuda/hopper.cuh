@@ -2,27 +2,30 @@
 // body and the same meaning in C++ (kernels/emulator).
 //
 // One operand layout is used throughout, the K-major one with the 128-byte swizzle: a chunk is R rows of 64 columns of
-// bf16, so a row is 128 bytes, and 16-byte piece p of row r lies at piece p ^ (r % 8). The TMA writes chunks so and wgmma
-// reads them so; no bank conflict arises on either side. A chunk starts at a multiple of 1024 bytes.
+// bf16, so a row is 128 bytes, and 16-byte piece p of row r lies at piece p ^ (r % 8). The TMA writes chunks so and
+// wgmma reads them so; no bank conflict arises on either side. A chunk starts at a multiple of 1024 bytes.
 //
-// The tensor maps that a kernel's launch needs, all of bf16, two-dimensional, inner dimension the columns, element
-// strides 1, CU_TENSOR_MAP_SWIZZLE_128B, no interleave, L2 promotion 256 B, out-of-range fill NONE (which means zeros):
+// The tensor maps that a launch needs, all of bf16, two-dimensional, inner dimension the columns, element strides 1,
+// CU_TENSOR_MAP_SWIZZLE_128B, no interleave, L2 promotion 256 B, out-of-range fill NONE (which means zeros):
 //
-//   kernel         operand_map                                     weight_map
-//   qkv_sm90       operand [rows, inner],  box 64 x 128 rows       weight [Np, inner],         box 64 x 192 rows
-//   gate_up_sm90   the same                                        weight [Np, inner],         box 64 x 192 rows
-//   residual_sm90  the same                                        weight [Np, inner],         box 64 x 192 rows
-//   head_sm90      the same                                        weight [Vp, inner],         box 64 x 192 rows
+//   kernel         operand_map                                    weight_map
+//   qkv_sm90       operand [rows, inner], box 64 x 128 rows       weight [Np, inner], box 64 x 192 rows
+//   gate_up_sm90   the same                                       weight [Np, inner], box 64 x 192 rows
+//   residual_sm90  the same                                       weight [Np, inner], box 64 x 192 rows
+//   head_sm90      the same                                       weight [Vp, inner], box 64 x 192 rows
 //
-// `inner` is a multiple of 64 (the row pitch in bytes is 2 * inner). Rows outside a map read as zeros, so neither Np nor Vp
-// has to be a multiple of 192 here, and the operand's map may span the whole buffer: rows past `rows` are never stored.
+// `inner` is a multiple of 64; the row pitch is 2 * inner bytes. Rows outside a map read as zeros, so neither Np nor Vp
+// has to be a multiple of 192 here, and the operand's map may span a buffer of more rows than the batch has: what is
+// computed of them is never stored. `split_columns` of head_sm90 is a multiple of 192; an even number of splits keeps
+// both consumers busy. Grids are persistent: min(work, multiprocessors) blocks, where the work is tiles of 128 x 192, or
+// for the head row tiles times pairs of splits. Head widths of qkv_sm90 are multiples of 16.
 #pragma once
 #include "ptx.cuh"
 #ifdef EMULATED
 #include "hopper_emulation.hpp"
 #endif
 
-// ---- mbarrier: a phase ends when its arrivals and the bytes that it expects have all come ---------------------------
+// ---- mbarrier: a phase ends when its arrivals and the bytes that it expects have all come --------------------------
 
 // Lies in shared memory and nowhere else.
 struct Barrier {
@@ -92,9 +95,17 @@ DEVICE void tma_load(void* to, const CUtensorMap& map, int column, int row, Barr
 #ifdef EMULATED
     emulator::tma_load(smem_addr(to), &map, column, row, smem_addr(&barrier));
 #else
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];"
-                 ::"r"(smem_addr(to)), "l"(&map), "r"(smem_addr(&barrier)), "r"(column), "r"(row)
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(smem_addr(to)),
+                 "l"(&map), "r"(smem_addr(&barrier)), "r"(column), "r"(row)
                  : "memory");
+#endif
+}
+
+// Asks for `bytes` of global memory, both multiples of 16, to be brought to L2. It changes no result.
+DEVICE void prefetch([[maybe_unused]] const void* from, [[maybe_unused]] int bytes) {
+#ifndef EMULATED
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
 #endif
 }
 

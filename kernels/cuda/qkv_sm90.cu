@@ -5,8 +5,8 @@
 // at 798 TFLOP/s, 1.0 ns by memory at 3.0 TB/s. The tensor cores bound it, narrowly.
 #include "walk_sm90.cuh"
 
-// Rotate with a quarter of the addresses, because 192 accumulators leave few registers: head widths are multiples of 16, so
-// the two pairs that a lane has of 16 columns are 4 apart in the tables.
+// Rotate with half the addresses, because 192 accumulators leave few registers: head widths are multiples of 16, so the
+// two pairs that a lane has of 16 columns are 4 apart in the tables.
 struct RotateSm90 {
     const Projection& p;
     int column, pairs[SLICE / 16];

@@ -1,25 +1,25 @@
-// The product of 128 rows of the operand and 192 rows of the weight, for sm_90a: x[128, K] w[192, K]ᵀ, fp32 accumulators.
+// The product of 128 rows of the operand and 192 of the weight for sm_90a: x[128, K] w[192, K]ᵀ, fp32 accumulators.
 //
-// A block of 384 threads is three warpgroups. One is the producer: a single thread has the TMA bring chunks of 64 columns
-// into two rings of shared memory. The other two are consumers that take the block's tiles in turn: each computes a whole
-// tile, 128 x 192, so while one finishes its tile (norm, RoPE, SwiGLU, log-sum-exp, stores) the other has the tensor
-// cores. The turn passes when a consumer has issued its last product, so the tensor cores see no gap.
+// A block of 384 threads is three warpgroups. One is the producer: a single thread has the TMA bring chunks of 64
+// columns into two rings of shared memory. The other two are consumers that take the block's tiles in turn: each
+// computes a whole tile, so while one finishes its tile (norm, RoPE, SwiGLU, log-sum-exp, stores) the other has the
+// tensor cores. The turn passes when a consumer has issued its last product, so the tensor cores see no gap. The grid
+// is persistent and the producer runs ahead from tile to tile: a tile of K = 576 has 9 chunks only, and its prologue and
+// epilogue would weigh 15 to 25 %.
 //
-// Arithmetic, not measured (H100 SXM: 132 multiprocessors, 4096 bf16 FLOP a cycle each, L2 5.5 to 7 TB/s or 24 to 30 bytes
-// a cycle each at 1.755 GHz, shared memory 128 bytes a cycle, 227 KiB a block):
+// Arithmetic, not measured (H100 SXM: 132 multiprocessors, 4096 bf16 FLOP a cycle each, L2 5.5 to 7 TB/s or 24 to 30
+// bytes a cycle each at 1.755 GHz, shared memory 128 bytes a cycle, 227 KiB a block):
 //   tensor cores   a 64x192x16 product takes 96 cycles, a chunk 768, a tile of K = 576 6912
-//   shared memory  a 64x192x16 product reads 2 + 6 KiB: 85 bytes a cycle, and the TMA writes 32 of rows and weights: 117
-//   L2             rows kept (K <= 576): 24 KiB a chunk of weights, 32 bytes a cycle, which 5.5 TB/s feed to 75 % and
-//                  7 TB/s to 95 % of the peak; rows streamed (larger K): 40 KiB, 53 bytes a cycle, 45 to 57 %
-//   latency        two of three chunks in flight cover 1536 cycles
-//   registers      192 accumulators a thread of the 240 that setmaxnreg gives (2 * 128 * 240 + 128 * 24 <= 65536)
-// With 9 chunks a tile the prologue and the epilogue would weigh 15 to 25 %; hence turns, and a persistent grid whose
-// producer runs ahead from tile to tile.
-// Rejected: both consumers on one tile, 64 x 192 each: the same traffic, half the accumulators, but their epilogues meet,
-// because the ring lets one lead by two chunks only. Tiles of 128 x 96: shared memory would be read at 106 + 32 bytes a
-// cycle. Clusters with multicast: they halve the L2 traffic, which the kept rows have brought near its limit already, and
-// cost barriers between blocks. 256 x 192, rows streamed, both consumers on one tile: 37 bytes a cycle for every K, the
-// next step for K > 576 should the measurements name it.
+//   shared memory  a 64x192x16 product reads 2 + 6 KiB, 85 bytes a cycle; the TMA writes 32, or 53 with streamed rows
+//   L2             rows that stay (K <= 576): 24 KiB a chunk, 32 bytes a cycle, which 5.5 TB/s feed at 75 % of the peak
+//                  and 7 TB/s at 95 %; streamed rows (larger K): 40 KiB, 53 bytes a cycle, 45 to 57 %
+//   latency        two of three chunks under way cover 1536 cycles; four of five, with streamed rows, 3072
+//   registers      192 accumulators of the 240 that setmaxnreg gives: 2 * 128 * 240 + 128 * 24 <= 65536
+// Rejected: both consumers on one tile, 64 x 192 each: the same traffic with half the accumulators, but their epilogues
+// meet, because the ring lets one lead by two chunks only. Tiles of 128 x 96: shared memory would be read at 106 bytes a
+// cycle. Clusters with multicast: they halve the L2 traffic, which staying rows have brought below its limit already,
+// and cost barriers between blocks. Both consumers on one tile of 256 x 192 with streamed rows: 37 bytes a cycle for
+// every K, epilogues in the open; the next step for K > 576 should measurements name it.
 #pragma once
 #include "hopper.cuh"
 
@@ -34,8 +34,8 @@ struct TileSm90 {
 // One warpgroup's accumulators: half m holds rows 64m to 64m + 63, laid out as wgmma_64x192x16 says.
 using AccumulatorsSm90 = float[2][TileSm90::BN / 2];
 
-// The rings' slots, each with a barrier that says it is full and one that says it has been read: the rows' slots, then the
-// weights'.
+// The rings' slots, each with a barrier that says it is full and one that says it has been read: the rows' slots, then
+// the weights'.
 struct TileSharedSm90 {
     bf16 pool[TileSm90::POOL];
     Barrier full[TileSm90::SLOTS], empty[TileSm90::SLOTS];
@@ -60,7 +60,8 @@ struct Rings {
         constexpr int STREAMED = TileSm90::POOL / (TileSm90::ROW_CHUNK + TileSm90::WEIGHT_CHUNK);
         stay = chunks <= 9;
         row_slots = stay ? chunks : STREAMED;
-        weight_slots = stay ? min(chunks, (TileSm90::POOL - chunks * TileSm90::ROW_CHUNK) / TileSm90::WEIGHT_CHUNK) : STREAMED;
+        const int fitting = (TileSm90::POOL - chunks * TileSm90::ROW_CHUNK) / TileSm90::WEIGHT_CHUNK;
+        weight_slots = stay ? min(chunks, fitting) : STREAMED;
     }
     DEVICE bf16* rows(TileSharedSm90& shared, int slot) const { return shared.pool + slot * TileSm90::ROW_CHUNK; }
     DEVICE bf16* weight(TileSharedSm90& shared, int slot) const {
@@ -68,7 +69,8 @@ struct Rings {
     }
 };
 
-// Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills it.
+// Where a ring keeps the chunk of this number, counted from the block's first, and the parity of the phase that fills
+// it.
 struct RingPlace {
     int slot;
     uint32_t parity;
@@ -80,8 +82,8 @@ struct RingPlace {
     }
 };
 
-// What a consumer does in its turn: a tile, by its first row and column, and its place in a run of tiles of the same rows.
-// Turns of a block are numbered from 0; turn n is consumer n % 2's.
+// What a consumer does in its turn: a tile, by its first row and column, and its place in a run of tiles of the same
+// rows. Turns of a block are numbered from 0; turn n is consumer n % 2's.
 struct Turn {
     int row, column, run;
     bool first, last;
@@ -99,8 +101,8 @@ DEVICE void init_barriers(TileSharedSm90& shared) {
 }
 
 // Brings a chunk once its slot has been read.
-DEVICE void load(TileSharedSm90& shared, int slot, uint32_t parity, bf16* to, int values, const CUtensorMap& map, int column,
-                 int row) {
+DEVICE void load(TileSharedSm90& shared, int slot, uint32_t parity, bf16* to, int values, const CUtensorMap& map,
+                 int column, int row) {
     mbarrier_wait(shared.empty[slot], parity ^ 1);
     mbarrier_arrive_expecting(shared.full[slot], values * int(sizeof(bf16)));
     tma_load(to, map, column, row, shared.full[slot]);
@@ -117,8 +119,8 @@ DEVICE void produce(TileSharedSm90& shared, const Walk& walk, int chunks, const 
         for (int k = 0; k < chunks; k++) {
             const int column = k * TileSm90::CHUNK;
             if (turn.first || !rings.stay) {
-                load(shared, rows.slot, rows.parity, rings.rows(shared, rows.slot), TileSm90::ROW_CHUNK, operand_map, column,
-                     turn.row);
+                load(shared, rows.slot, rows.parity, rings.rows(shared, rows.slot), TileSm90::ROW_CHUNK, operand_map,
+                     column, turn.row);
                 rows.next(rings.row_slots);
             }
             load(shared, rings.row_slots + weight.slot, weight.parity, rings.weight(shared, weight.slot),
@@ -158,7 +160,8 @@ DEVICE void multiply(AccumulatorsSm90& d, TileSharedSm90& shared, int n, const T
         arrive_of_warp(shared.empty[rings.row_slots + read_weight]);
         if (turn.last || !rings.stay) arrive_of_warp(shared.empty[read_rows]);
     };
-    mbarrier_wait(shared.turn[n & 1], (n / 2 ^ n ^ 1) & 1);  // consumer 0's first turn: the phase before a barrier's first
+    // Consumer 0's first turn waits for the phase before a barrier's first, which counts as over.
+    mbarrier_wait(shared.turn[n & 1], (n / 2 ^ n ^ 1) & 1);
     for (int k = 0; k < chunks; k++) {
         mbarrier_wait(shared.full[rows.slot], rows.parity);
         mbarrier_wait(shared.full[rings.row_slots + weight.slot], weight.parity);
@@ -178,8 +181,8 @@ DEVICE void multiply(AccumulatorsSm90& d, TileSharedSm90& shared, int n, const T
 
 // Runs the block: the producer, and the consumers, who take the tiles of `walk` in turn.
 //
-// Walk: how many turns() the block has, and what turn(n) is, the same for all its threads. Epilogue: begin(turn) before the
-// turn's product, in the other consumer's time; end(accumulators, turn) after it.
+// Walk: how many turns() the block has, and what turn(n) is, the same for all its threads. Epilogue: begin(turn) before
+// the turn's product, in the other consumer's time; end(accumulators, turn) after it.
 template <class Walk, class Epilogue>
 DEVICE void run_tiles(const Walk& walk, Epilogue epilogue, int inner, const CUtensorMap& operand_map,
                       const CUtensorMap& weight_map) {

@@ -4,8 +4,8 @@
 #include "epilogue.cuh"
 #include "tile_sm90.cuh"
 
-// A block's share of the tiles of a product: a contiguous range in row-major order, equal to one tile for every block of
-// the grid. So a block meets few row tiles, and keeps the rows of each.
+// A block's share of the tiles of a product: a contiguous range in row-major order, equal to one tile for every block
+// of the grid. So a block meets few row tiles, and keeps the rows of each.
 class ProductWalk {
 public:
     DEVICE ProductWalk(int rows, int columns) : column_tiles_(ceil_div(columns, TileSm90::BN)) {
@@ -34,12 +34,13 @@ DEVICE int product_row(const Turn& turn, int warp_row) {
     return turn.row + warp_row / 16 * 64 + int(threadIdx.x / 32 % 4) * 16 + warp_row % 16;
 }
 
-// Calls finish(column) for each slice of 64 columns that begins before `columns`, to get what to call with (index, slice)
-// for each of a thread's rows.
-template <class Finish> DEVICE void each_slice(const AccumulatorsSm90& d, const Turn& turn, int columns, Finish finish) {
+// Calls finish(column) for each slice of 64 columns that begins before `columns`, to get what to call with (index,
+// slice) for each of a thread's rows. What is pinned keeps the addresses of later rows and slices out of registers.
+template <class Finish>
+DEVICE void each_slice(const AccumulatorsSm90& d, const Turn& turn, int columns, Finish finish) {
 #pragma unroll
     for (int s = 0; s < TileSm90::BN / SLICE; s++) {
-        const int column = pinned(turn.column + s * SLICE);  // keeps addresses of later slices out of registers
+        const int column = pinned(turn.column + s * SLICE);
         if (column >= columns) return;
         auto take = finish(column);
 #pragma unroll
@@ -54,7 +55,8 @@ template <class Finish> DEVICE void each_slice(const AccumulatorsSm90& d, const 
     }
 }
 
-// RMSNorm's scale of row `lane` of the warp's 32; a thread gets another row's with shuffle_from. Rows past the end have 0.
+// RMSNorm's scale of row `lane` of the warp's 32; a thread gets another row's with shuffle_from. Rows past the end have
+// 0.
 template <class Params> DEVICE float scale_of_lane(const Params& p, const Turn& turn) {
     const int row = product_row(turn, int(threadIdx.x % 32)), slices = p.inner / SLICE;
     return row < p.rows ? norm_scale(p.squares + size_t(row) * slices, slices, p.channels, p.norm_epsilon) : 0.f;
