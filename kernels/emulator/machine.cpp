@@ -34,7 +34,8 @@ void Machine::reset() {
     error.clear();
     state = launch->policy.seed * 0x9E3779B9u + block.x * 0x85EBCA6Bu + block.y * 0xC2B2AE35u;
     alive = block_size.x;
-    running = 0;
+    running = launch->policy.seed ? random() % (block_size.x / 32) * 32 : 0;
+    draw_priorities();
     hopper.reset();
     for (Warp& w : warps) w = {};
     for (Barrier& b : barriers) b = {};
@@ -81,13 +82,28 @@ void Machine::resume_next() {
 }
 
 // Chooses the thread to run: a lane of the same warp if one is ready, else of another warp.
-bool Machine::pick() {
-    const uint32_t count = block_size.x / 32, from = running / 32;
-    if (pick_in(from)) return true;
-    const uint32_t start = launch->policy.seed ? random() % count : from;
-    for (uint32_t i = 0; i < count; i++)
-        if (pick_in((start + i) % count)) return true;
+bool Machine::pick() { return pick_in(running / 32) || pick_any(); }
+
+// A lane of any warp that is ready: of the one that comes first by priority, or else round a random start.
+bool Machine::pick_any() {
+    const uint32_t count = block_size.x / 32, seed = launch->policy.seed;
+    const bool by_priority = seed % 4 == 3;
+    const uint32_t start = by_priority ? 0 : seed ? random() % count : running / 32;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t w = (start + i) % count;
+        if (pick_in(by_priority ? priorities[w] : w)) return true;
+    }
     return false;
+}
+
+// A random order of the warps.
+void Machine::draw_priorities() {
+    const uint32_t count = block_size.x / 32;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t j = random() % (i + 1);
+        priorities[i] = priorities[j];
+        priorities[j] = i;
+    }
 }
 
 bool Machine::pick_in(uint32_t warp) {
@@ -99,14 +115,16 @@ bool Machine::pick_in(uint32_t warp) {
     return true;
 }
 
+// Three of four seeds switch at random, after runs of about this many rendezvous. The fourth always goes on with the
+// warp of the highest priority and seldom draws new ones, so that some warp starves while the others run far ahead
+// (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010).
 void Machine::perhaps_switch() {
+    static constexpr uint32_t RUN_LENGTHS[4] = {2, 8, 64, 1};
     const uint32_t seed = launch->policy.seed;
-    if (!seed) return;
-    static constexpr uint32_t RUN_LENGTHS[4] = {2, 8, 64, 1u << 30};
-    if (random() % RUN_LENGTHS[seed % 4] || _setjmp(self().fiber.place)) return;
-    const uint32_t count = block_size.x / 32, start = random() % count;
-    for (uint32_t i = 0; i < count; i++)
-        if (pick_in((start + i) % count)) break;
+    if (!seed || random() % RUN_LENGTHS[seed % 4]) return;
+    if (random() % 256 == 0) draw_priorities();
+    if (_setjmp(self().fiber.place)) return;
+    pick_any();
     enter(self().fiber, thread_main);
 }
 

@@ -97,6 +97,8 @@ class Machine {
     void finish();
     [[noreturn]] void resume_next();
     bool pick();
+    bool pick_any();
+    void draw_priorities();
     bool pick_in(uint32_t warp);
     void land(const Copy& copy);
     std::string report(const std::string& what) const;
@@ -110,6 +112,7 @@ class Machine {
     Barrier barriers[BARRIERS];
     jmp_buf host;
     uint32_t running = 0, alive = 0, state = 0;
+    uint32_t priorities[WARPS_MAX] = {};
     unsigned char* region = nullptr;   // shared memory, and around it poison and pages that cannot be touched
 };
 

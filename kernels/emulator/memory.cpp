@@ -62,8 +62,9 @@ void release(void* allocation) {
 }
 
 std::string describe_global(const void* address) {
-    const std::unique_lock<std::mutex> held(lock, std::try_to_lock);
-    const Mapping* mapping = held ? find(address) : nullptr;
+    // Called from the fault handler, which may wait here: a kernel that faults holds no lock of this file.
+    const std::lock_guard<std::mutex> held(lock);
+    const Mapping* mapping = find(address);
     if (!mapping) return "";
     const ptrdiff_t offset = static_cast<const unsigned char*>(address) - mapping->allocation;
     return "touches byte " + std::to_string(offset) + " of an allocation of " + std::to_string(mapping->bytes) +
