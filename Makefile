@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench models kafka build
+.PHONY: help demo test emulate lint bench models kafka build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ test: models ## Run every test, with a real Kafka broker and kcat, and compile e
 	scripts/fetch-kcat
 	scripts/fetch-nvrtc
 	cargo test --workspace --locked
+
+emulate: models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
+	scripts/fetch-nvrtc
+	cargo test -p riffle-kernels --lib --locked cuda::
 
 lint: ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check

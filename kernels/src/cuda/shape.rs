@@ -59,7 +59,7 @@ impl Shape {
             let what = format!("a model with {group} heads to a key head, more than {rows},");
             CudaError::Shape { what }
         })?;
-        let splits = config.vocabulary.div_ceil(SPLIT_COLUMNS_MAX);
+        let split_columns = split_columns(config.vocabulary);
         let (heads, kv_heads, head_width) = (config.heads, config.kv_heads, config.head_width);
         Ok(Shape {
             kernels,
@@ -68,11 +68,8 @@ impl Shape {
             attended: (heads * head_width).next_multiple_of(SLICE),
             qkv: ((heads + 2 * kv_heads) * head_width).next_multiple_of(SLICE),
             queries,
-            splits,
-            split_columns: config
-                .vocabulary
-                .div_ceil(splits)
-                .next_multiple_of(HEAD_COLUMNS),
+            splits: config.vocabulary.div_ceil(split_columns),
+            split_columns,
             config: config.clone(),
         })
     }
@@ -83,7 +80,67 @@ impl Shape {
     }
 }
 
+/// Columns of a part of the vocabulary: parts are even in number where that can be, since Hopper's
+/// blocks take them in pairs.
+fn split_columns(vocabulary: usize) -> usize {
+    let pairs = vocabulary.div_ceil(2 * SPLIT_COLUMNS_MAX);
+    vocabulary
+        .div_ceil(2 * pairs)
+        .next_multiple_of(HEAD_COLUMNS)
+}
+
 /// Rows of a weight matrix with those that fill up its last tile.
 pub(crate) fn weight_rows(rows: usize) -> usize {
     rows.next_multiple_of(WEIGHT_ROWS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_vocabulary_is_empty_or_too_large() {
+        for vocabulary in (1..40_000).chain((1..4000).map(|n| n * 1049)) {
+            let columns = split_columns(vocabulary);
+            let splits = vocabulary.div_ceil(columns);
+            assert!(columns <= SPLIT_COLUMNS_MAX && columns.is_multiple_of(HEAD_COLUMNS));
+            assert!((splits - 1) * columns < vocabulary, "{vocabulary}");
+        }
+        assert_eq!(split_columns(49_152), 6144, "eight parts of SmolLM2's");
+    }
+
+    #[test]
+    fn heads_that_attention_is_not_made_for_are_refused_by_name() {
+        let mut config = Config {
+            name: "wide".into(),
+            layers: 1,
+            width: 64,
+            hidden: 64,
+            heads: 1,
+            kv_heads: 1,
+            head_width: 48,
+            vocabulary: 10,
+            context: 8,
+            rope_base: 10_000.0,
+            norm_epsilon: 1e-5,
+            tied: true,
+        };
+        let refused = |config: &Config| {
+            let error = Shape::new(config, Family::Ampere).unwrap_err();
+            error.to_string()
+        };
+        let text = refused(&config);
+        assert!(
+            text.contains("heads of 48 channels (there are 16, 32,"),
+            "{text}"
+        );
+        (config.head_width, config.heads) = (256, 65);
+        let text = refused(&config);
+        assert!(
+            text.contains("65 heads to a key head, more than 64,"),
+            "{text}"
+        );
+        config.kv_heads = 5;
+        assert!(Shape::new(&config, Family::Hopper).is_ok());
+    }
 }
