@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::llama::Llama;
 use crate::source::{Gguf, HuggingFace, Source};
-use crate::{Config, CudaError, DeviceChoice, LanguageModel, ModelError, Tokenizer, cuda};
+use crate::{
+    Config, CudaError, DeviceChoice, DeviceInfo, LanguageModel, ModelError, Tokenizer, cuda,
+};
 
 /// Tokens of a batch on the CPU where the options leave the choice.
 const CPU_BATCH_TOKENS: usize = 16_384;
@@ -55,6 +57,8 @@ pub struct Loaded {
     pub config: Config,
     /// Tokens at which a batch is best handed to the model.
     pub batch_tokens: usize,
+    /// The GPU that the model is on, as it was before; `None` on the CPU.
+    pub gpu: Option<DeviceInfo>,
     /// Why the model is on the CPU, when a GPU would have been taken.
     pub fallback: Option<CudaError>,
 }
@@ -94,12 +98,12 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ModelError> {
             placed => (placed?, None),
         },
     };
-    let (model, batch_tokens) = placed;
     Ok(Loaded {
-        model,
+        model: placed.model,
         tokenizer,
         config,
-        batch_tokens,
+        batch_tokens: placed.batch_tokens,
+        gpu: placed.gpu,
         fallback,
     })
 }
@@ -112,8 +116,13 @@ pub fn describe(path: &Path) -> Result<Config, ModelError> {
     Ok(open(path)?.config().clone())
 }
 
-/// A model, and the tokens at which a batch is best handed to it.
-pub(crate) type Placed = (Box<dyn LanguageModel>, usize);
+/// A model where it runs.
+pub(crate) struct Placed {
+    pub(crate) model: Box<dyn LanguageModel>,
+    /// Tokens at which a batch is best handed to it.
+    pub(crate) batch_tokens: usize,
+    pub(crate) gpu: Option<DeviceInfo>,
+}
 
 fn load_on_cpu(
     path: &Path,
@@ -134,7 +143,11 @@ fn load_on_cpu(
         .batch_tokens_max
         .unwrap_or(CPU_BATCH_TOKENS.max(document_tokens));
     let model = Llama::load(source, separator, options.threads)?;
-    Ok((Box::new(model), batch_tokens))
+    Ok(Placed {
+        model: Box::new(model),
+        batch_tokens,
+        gpu: None,
+    })
 }
 
 fn open(path: &Path) -> Result<Box<dyn Source>, ModelError> {

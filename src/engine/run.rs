@@ -143,8 +143,14 @@ fn scorer_of(config: &Config, threads: usize) -> Result<(Scorer, usize), EngineE
         let tokens = score.tokens.as_ref().map(|tokens| tokens.field.clone());
         return Ok((Scorer::Fields(field.clone(), tokens), 0));
     }
+    // On a GPU the first start compiles its kernels, which takes some seconds.
+    tracing::info!(device = %score.device, model = %score.model.display(), "loading the reference model");
     let loaded = kernels::load(&score.model, &load_options(config, threads))?;
     say_fallback(loaded.fallback.as_ref());
+    if let Some(gpu) = &loaded.gpu {
+        let (gpu, mib) = (&gpu.name, gpu.total_bytes >> 20);
+        tracing::info!(gpu, memory_mib = mib, "the reference model is on a GPU");
+    }
     let info = loaded.model.describe();
     tracing::info!(
         name = info.name,

@@ -71,7 +71,11 @@ pub(crate) fn load(
     let batch_tokens = rows.max(SLOTS * rows.saturating_sub(document_tokens));
     let decoder = Decoder::load(gpu, ready.shape, ready.plan, source)?;
     let model = CudaLlama::new(decoder, separator, backend);
-    Ok((Box::new(model), batch_tokens))
+    Ok(Placed {
+        model: Box::new(model),
+        batch_tokens,
+        gpu: Some(ready.found.info),
+    })
 }
 
 /// What a model of this shape would find on the GPU of this number.

@@ -106,7 +106,8 @@ fn scores(options: &LoadOptions) -> String {
         }
     }
     let source = &mut Tiny::new(odd());
-    let (mut model, _) = open::load(source, SEPARATOR, 0, options).expect("the model loads");
+    let placed = open::load(source, SEPARATOR, 0, options).expect("the model loads");
+    let mut model = placed.model;
     let mut texts = documents(&LENGTHS, odd().vocabulary);
     texts.reverse();
     model.score(&batch(&texts)).expect("the documents score");
