@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench models kafka build
+.PHONY: help demo test emulate lint bench models kafka build
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,10 +18,15 @@ demo: models ## Score and curate real text on the CPU, and show what was kept an
 	cargo build --release --locked --bin riffle --example demo
 	scripts/demo
 
-test: models ## Run every test, with a real Kafka broker and kcat
+test: models ## Run every test, with a real Kafka broker and kcat, and compile every kernel
 	scripts/kafka fetch
 	scripts/fetch-kcat
+	scripts/fetch-nvrtc
 	cargo test --workspace --locked
+
+emulate: models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
+	scripts/fetch-nvrtc
+	cargo test -p riffle-kernels --lib --locked cuda::
 
 lint: ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check

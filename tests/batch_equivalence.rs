@@ -276,7 +276,7 @@ fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
         scorer: Scorer::Fields(path("metadata.perplexity"), Some(path("metadata.tokens"))),
         threads: 2,
         document_bytes_max: 1 << 20,
-        batch_tokens_max: 1000,
+        batch_tokens: 1000,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),
         stop: Arc::new(AtomicBool::new(false)),

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::CudaError;
+
 /// Why a model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -87,6 +89,9 @@ pub enum ModelError {
         /// The limit given to [`load`](crate::load).
         limit_bytes: u64,
     },
+    /// The GPU cannot be used.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// The worker threads cannot be started.
     #[error("cannot start {threads} threads for the model: {source}")]
     Threads {
@@ -126,6 +131,9 @@ pub enum ScoreError {
         /// Ids must be below this.
         vocabulary: usize,
     },
+    /// The GPU failed.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// A document's likelihood is not a number.
     #[error(
         "the likelihood of document {document} of the batch is not finite; the model's weights \

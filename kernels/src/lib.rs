@@ -11,16 +11,22 @@
 
 mod batch;
 mod config;
+mod cuda;
 mod error;
 mod llama;
 mod load;
 mod model;
+mod placement;
 mod source;
 mod tokenizer;
 
 pub use batch::Batch;
 pub use config::Config;
+pub use cuda::{
+    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
+};
 pub use error::{ModelError, ScoreError, TokenizeError};
-pub use load::{LoadOptions, Loaded, load};
+pub use load::{LoadOptions, Loaded, describe, load};
 pub use model::{DocumentScore, LanguageModel, ModelInfo};
+pub use placement::{DeviceChoice, DeviceChoiceError};
 pub use tokenizer::{Encoded, Tokenizer};

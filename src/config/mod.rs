@@ -22,6 +22,7 @@ mod values;
 
 use std::path::PathBuf;
 
+use kernels::DeviceChoice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +237,14 @@ pub struct Score {
     /// The field that holds a document's number of tokens; only with perplexity from a field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<FieldOf>,
+    /// Where the reference model runs: "auto" takes the first GPU if it can be used, else the CPU;
+    /// "cpu"; or the GPU "cuda:0" and so on, and nothing else.
+    #[serde(
+        deserialize_with = "values::device",
+        serialize_with = "values::device_name"
+    )]
+    #[schemars(with = "String", regex(pattern = "^(auto|cpu|cuda:[0-9]+)$"))]
+    pub device: DeviceChoice,
     /// Threads that score on the CPU; 0 for all cores.
     #[serde(deserialize_with = "values::within::<0, 1024, _, _>")]
     #[schemars(range(max = 1024))]
@@ -244,9 +253,10 @@ pub struct Score {
     #[serde(deserialize_with = "values::within::<1, 1_048_576, _, _>")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_tokens: u32,
-    /// The largest batch, in tokens.
-    #[serde(deserialize_with = "values::within::<1, 16_777_216, _, _>")]
-    #[schemars(range(min = 1, max = 16_777_216))]
+    /// The largest batch, in tokens; the memory that scoring takes on a GPU follows from it. 0 for
+    /// what suits the device: 16,384 on the CPU, up to 65,536 on a GPU.
+    #[serde(deserialize_with = "values::within::<0, 16_777_216, _, _>")]
+    #[schemars(range(max = 16_777_216))]
     pub batch_tokens_max: u32,
     /// The largest document, in bytes of its JSON; larger ones go to the dead letters.
     #[serde(deserialize_with = "values::within::<1, 1_073_741_824, _, _>")]
@@ -264,9 +274,10 @@ impl Default for Score {
             model: PathBuf::from("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
             perplexity: PerplexityFrom::Model,
             tokens: None,
+            device: DeviceChoice::Auto,
             threads: 0,
             max_tokens: 1024,
-            batch_tokens_max: 16_384,
+            batch_tokens_max: 0,
             document_bytes_max: 16 << 20,
             epoch_ms: 1000,
         }

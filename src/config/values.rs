@@ -158,6 +158,22 @@ pub(super) fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
     Ok(name)
 }
 
+/// Reads the name of a device.
+pub(super) fn device<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<kernels::DeviceChoice, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(de::Error::custom)
+}
+
+/// Writes the name of a device.
+pub(super) fn device_name<S: Serializer>(
+    device: &kernels::DeviceChoice,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(device)
+}
+
 /// Reads a path, which must not be empty.
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = String::deserialize(deserializer)?;

@@ -11,7 +11,7 @@ mod transaction;
 pub use crate::dataflow::Until;
 pub use counters::Counters;
 pub use error::EngineError;
-pub use run::{Halves, RunOptions, run};
+pub use run::{Halves, RunOptions, load_options, run};
 pub use stores::Stores;
 pub use summary::Summary;
 pub(crate) use transaction::commit_epoch;

@@ -33,8 +33,8 @@ struct Parts<'a, F> {
     prepare: Pool<Received, Prepared>,
     /// Runs the model; absent where a field of the document gives the score.
     measure: Option<Pool<Prepared, Prepared>>,
-    /// Tokens that a batch for the model may have.
-    batch_tokens_max: usize,
+    /// Tokens at which a batch is handed to the model.
+    batch_tokens: usize,
     /// Appends to the scored log.
     commit: Pool<Outcome, ()>,
     /// The threads behind the source and the pools.
@@ -65,7 +65,7 @@ where
         Some(parts.prepare),
     );
     if let Some(model) = parts.measure {
-        let cost_max = parts.batch_tokens_max;
+        let cost_max = parts.batch_tokens;
         let by_tokens = Batches {
             cost: Prepared::tokens,
             cost_max,

@@ -48,8 +48,8 @@ pub struct Score {
     pub threads: usize,
     /// The largest document taken.
     pub document_bytes_max: usize,
-    /// Tokens that a batch for the model may have.
-    pub batch_tokens_max: usize,
+    /// Tokens at which a batch is handed to the model.
+    pub batch_tokens: usize,
     /// How long an epoch should take.
     pub epoch: Duration,
     /// Where to end.
@@ -124,13 +124,7 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         measure: model.map(|model| measure_pool(model, &threads)),
         commit: commit_pool(commit, &threads),
     };
-    run(
-        reader,
-        pools,
-        score.batch_tokens_max,
-        score.counters,
-        threads,
-    )
+    run(reader, pools, score.batch_tokens, score.counters, threads)
 }
 
 /// The threads that do the work.
@@ -144,7 +138,7 @@ struct Pools {
 fn run(
     reader: EpochReader,
     pools: Pools,
-    batch_tokens_max: usize,
+    batch_tokens: usize,
     counters: Arc<Counters>,
     threads: Threads,
 ) -> Result<(), EngineError> {
@@ -165,7 +159,7 @@ fn run(
             read,
             prepare,
             measure,
-            batch_tokens_max,
+            batch_tokens,
             commit,
             threads,
         };

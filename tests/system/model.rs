@@ -38,6 +38,7 @@ const TEXTS: [(&str, &str); 6] = [
 fn scored(threads: usize) -> Site {
     let site = Site::with_model()
         .set(&format!("score.model={}", model().display()))
+        .set("score.device=cpu")
         .set(&format!("score.threads={threads}"));
     let documents = TEXTS.map(|(id, text)| json!({"id": id, "text": text}));
     site.feed(&documents);

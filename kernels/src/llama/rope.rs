@@ -2,7 +2,7 @@
 //! a head turns with channel `i + D/2` by the angle position · base^(-2i/D).
 
 /// Cosines and sines for positions from 0, `[positions, D/2]` each, computed in f64.
-pub(super) struct Rope {
+pub(crate) struct Rope {
     base: f64,
     half: usize,
     cosines: Vec<f32>,
@@ -11,7 +11,7 @@ pub(super) struct Rope {
 
 impl Rope {
     /// A table for heads of `head_width` channels, empty as yet.
-    pub(super) fn new(base: f64, head_width: usize) -> Self {
+    pub(crate) fn new(base: f64, head_width: usize) -> Self {
         Rope {
             base,
             half: head_width / 2,
@@ -22,7 +22,7 @@ impl Rope {
 
     /// Extends the table to `positions`; it grows with the longest document met, because a model's
     /// context may be far longer than what is ever scored.
-    pub(super) fn reach(&mut self, positions: usize) {
+    pub(crate) fn reach(&mut self, positions: usize) {
         for position in self.cosines.len() / self.half..positions {
             for i in 0..self.half {
                 let wavelength = self.base.powf(2.0 * i as f64 / (2 * self.half) as f64);
@@ -31,6 +31,11 @@ impl Rope {
                 self.sines.push(sine as f32);
             }
         }
+    }
+
+    /// Cosines and sines, `[positions, D/2]` each.
+    pub(crate) fn tables(&self) -> [&[f32]; 2] {
+        [&self.cosines, &self.sines]
     }
 
     /// Turns every head of one row, `[heads · D]`, to its position.

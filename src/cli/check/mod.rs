@@ -1,6 +1,7 @@
 //! `riffle check`: what a run would need, looked at without running: a line each, with the fix.
 
 mod brokers;
+mod device;
 mod directory;
 mod finding;
 mod model;
@@ -57,9 +58,14 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<(), Failure> {
 }
 
 fn findings(config: &Config, offline: bool) -> impl Iterator<Item = Finding> {
-    let near = [directory::check(config), model::check(&config.score)];
-    let far = move || brokers::check(config, offline);
-    near.into_iter().chain(std::iter::once_with(far).flatten())
+    let directory = directory::check(config);
+    let (model, shape) = model::check(&config.score);
+    let device = move || device::check(config, shape.as_ref());
+    let brokers = move || brokers::check(config, offline);
+    [directory, model]
+        .into_iter()
+        .chain(std::iter::once_with(device).flatten())
+        .chain(std::iter::once_with(brokers).flatten())
 }
 
 fn configuration(loaded: &Loaded) -> Finding {

@@ -1,0 +1,39 @@
+//! The reference model on an NVIDIA GPU, in bf16 with f32 accumulation.
+//!
+//! Kernels are compiled for the device found by NVRTC, so the binary needs nothing of CUDA to be
+//! built or to start. The forward pass is written against [`device::Device`]; tests run it in an
+//! emulator on the CPU.
+
+mod compile;
+#[cfg(test)]
+mod compile_tests;
+mod decoder;
+mod device;
+#[cfg(test)]
+mod emulated;
+mod error;
+mod forward;
+#[cfg(test)]
+mod forward_tests;
+mod gpu;
+mod group;
+mod kernels;
+mod model;
+mod nvrtc;
+mod open;
+mod parameters;
+mod plan;
+mod probe;
+mod ptxas;
+mod shape;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod weights;
+mod work;
+
+pub use error::{CudaError, Version};
+pub(crate) use open::load;
+pub use open::{DeviceReport, KernelReport, inspect, probe};
+pub use probe::DeviceInfo;
+pub use ptxas::Resources;
