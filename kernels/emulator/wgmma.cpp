@@ -108,6 +108,8 @@ void wgmma_wait(int groups) {
     Thread& t = m.self();
     t.fenced = false;
     const uint32_t before = t.product_group - uint32_t(min(groups, int(t.product_group)));
+    const auto& issued = m.hopper.products[m.number() / 32];
+    if (!issued.empty() && issued.front().group < before) m.stand_back();
     m.meet(WAIT, &before);
 }
 
