@@ -1,7 +1,7 @@
 // The calls behind the wrappers of hopper.cuh: mbarriers, TMA loads and warpgroup products. Addresses are those of
-// smem_addr. Under a late landing a load lands only when no thread can go on otherwise, and a product reads its operands
-// only when its group is waited for and every other thread has gone as far as it can; under an early one both happen at
-// once.
+// smem_addr. Under a late landing a load lands only when no thread can go on otherwise, and a product reads its
+// operands only when its group is waited for and every other thread has gone as far as it can; under an early one both
+// happen at once.
 #pragma once
 #include <cstdint>
 
