@@ -29,6 +29,12 @@ const LATE: Policy = Policy {
     host_threads: 0,
 };
 
+/// Copies at once and products late: what is overwritten while it is read shows.
+const LATE_PRODUCTS: Policy = Policy {
+    landing: Landing::LateProducts,
+    ..LATE
+};
+
 #[test]
 fn oracle_qkv_at_the_edges_of_tiles_under_every_policy() {
     for rows in ROWS {
@@ -88,7 +94,7 @@ fn oracle_qkv_for_heads_of_every_width() {
 fn oracle_residual_for_every_split_of_shared_memory() {
     for chunks in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 24] {
         let case = residual::Case::new(140, 64 * chunks, 448, 1.0);
-        for policy in [Policy::PLAIN, LATE] {
+        for policy in [Policy::PLAIN, LATE, LATE_PRODUCTS] {
             case.check(&case.run_as(blocks(2), policy));
         }
     }
