@@ -1,7 +1,8 @@
 //! The feed-forward layer's first half against RMSNorm, products and SwiGLU in f64.
 
 use super::matrix::{Matrix, Random};
-use super::{ROWS, TILE, at, launch, tiles};
+use super::version::Version;
+use super::{ROWS, TILE, at, tiles};
 use crate::cuda::device::Address;
 use crate::cuda::emulated::{Emulated, Landing, Policy};
 use crate::cuda::parameters::Projection;
@@ -9,7 +10,7 @@ use crate::cuda::parameters::Projection;
 const EPSILON: f32 = 1e-6;
 
 #[derive(Clone)]
-struct Case {
+pub(super) struct Case {
     channels: usize,
     /// Channels inside, a multiple of 64.
     hidden: usize,
@@ -19,7 +20,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(rows: usize, channels: usize, hidden: usize, size: f32) -> Self {
+    pub(super) fn new(rows: usize, channels: usize, hidden: usize, size: f32) -> Self {
         let random = &mut Random(rows as u64 + 1);
         let scale = size / (channels as f32).sqrt();
         Case {
@@ -34,7 +35,7 @@ impl Case {
         self.operand.values.len() / self.operand.stride
     }
 
-    fn pick(&self, rows: &[usize]) -> Self {
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
         Case {
             operand: self.operand.pick(rows),
             ..self.clone()
@@ -42,6 +43,10 @@ impl Case {
     }
 
     fn run(&self, policy: Policy) -> Matrix {
+        self.run_as(Version::Sm80, policy)
+    }
+
+    pub(super) fn run_as(&self, version: Version, policy: Policy) -> Matrix {
         let device = Emulated::new(policy);
         let (rows, columns) = (self.rows(), 2 * self.hidden);
         let operand = device.upload(&self.operand.values);
@@ -65,14 +70,21 @@ impl Case {
             rotated: 0,
             head_width: 0,
         };
-        launch(device, "gate_up", tiles(rows, columns), &parameters);
+        let operands = [(&operand, &self.operand), (&weight, &self.weight)];
+        version.launch(
+            device,
+            "gate_up",
+            tiles(rows, columns),
+            &parameters,
+            operands,
+        );
         Matrix {
             stride: self.hidden,
             values: out.read(),
         }
     }
 
-    fn check(&self, out: &Matrix) {
+    pub(super) fn check(&self, out: &Matrix) {
         for row in 0..self.rows() {
             let scale = self.operand.norm_scale(row, self.channels, EPSILON);
             let product = |column| self.operand.product(row, &self.weight, column) * scale;

@@ -2,17 +2,18 @@
 
 use super::bounded::Bounded;
 use super::matrix::{Matrix, Random};
-use super::{ROWS, TILE, at, launch};
+use super::version::Version;
+use super::{ROWS, TILE, at};
 use crate::cuda::emulated::{Emulated, Landing, Policy};
 use crate::cuda::parameters::Head;
 
 const EPSILON: f32 = 1e-5;
 
 /// What a split says of a row: largest logit, sum, target's logit, in units of log2.
-type Partial = [f32; 3];
+pub(super) type Partial = [f32; 3];
 
 #[derive(Clone)]
-struct Case {
+pub(super) struct Case {
     channels: usize,
     vocabulary: usize,
     splits: usize,
@@ -23,7 +24,13 @@ struct Case {
 
 impl Case {
     /// `size` is the standard deviation of logits.
-    fn new(rows: usize, channels: usize, vocabulary: usize, splits: usize, size: f32) -> Self {
+    pub(super) fn new(
+        rows: usize,
+        channels: usize,
+        vocabulary: usize,
+        splits: usize,
+        size: f32,
+    ) -> Self {
         let random = &mut Random(rows as u64 + 3);
         let scale = size / (channels as f32).sqrt();
         let ends = [0, vocabulary - 1];
@@ -41,7 +48,7 @@ impl Case {
         }
     }
 
-    fn pick(&self, rows: &[usize]) -> Self {
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
         Case {
             operand: self.operand.pick(rows),
             targets: rows.iter().map(|&row| self.targets[row]).collect(),
@@ -51,6 +58,10 @@ impl Case {
 
     /// `splits` entries a row.
     fn run(&self, policy: Policy) -> Vec<Partial> {
+        self.run_as(Version::Sm80, policy)
+    }
+
+    pub(super) fn run_as(&self, version: Version, policy: Policy) -> Vec<Partial> {
         let device = Emulated::new(policy);
         let rows = self.targets.len();
         let operand = device.upload(&self.operand.values);
@@ -58,7 +69,10 @@ impl Case {
         let squares = device.upload(&self.operand.squares());
         let targets = device.upload(&self.targets);
         let partial = device.poisoned(rows * self.splits);
-        let split_columns = self.vocabulary.div_ceil(self.splits).next_multiple_of(TILE);
+        let split_columns = self
+            .vocabulary
+            .div_ceil(self.splits)
+            .next_multiple_of(version.tile_columns());
         let parameters = Head {
             operand: at(&operand),
             weight: at(&weight),
@@ -74,11 +88,12 @@ impl Case {
             split_columns: split_columns as i32,
         };
         let grid = [rows.div_ceil(TILE) as u32, self.splits as u32, 1];
-        launch(device, "head", grid, &parameters);
+        let operands = [(&operand, &self.operand), (&weight, &self.weight)];
+        version.launch(device, "head", grid, &parameters, operands);
         partial.read()
     }
 
-    fn check(&self, partial: &[Partial]) {
+    pub(super) fn check(&self, partial: &[Partial]) {
         for (row, partial) in partial.chunks_exact(self.splits).enumerate() {
             let scale = self.operand.norm_scale(row, self.channels, EPSILON);
             let logits: Vec<Bounded> = (0..self.vocabulary)

@@ -9,9 +9,11 @@ mod documents;
 mod embed;
 mod gate_up;
 mod head;
+mod hopper;
 mod matrix;
 mod qkv;
 mod residual;
+mod version;
 
 use super::device::Address;
 use super::emulated::{Emulated, Memory};

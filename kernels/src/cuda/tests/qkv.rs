@@ -2,7 +2,8 @@
 
 use super::bounded::Bounded;
 use super::matrix::{Matrix, Random};
-use super::{ROWS, TILE, at, launch, tiles};
+use super::version::Version;
+use super::{ROWS, TILE, at, tiles};
 use crate::cuda::emulated::{Emulated, Landing, Policy};
 use crate::cuda::parameters::Projection;
 
@@ -10,10 +11,10 @@ const EPSILON: f32 = 1e-5;
 const POSITIONS: usize = 97;
 
 #[derive(Clone, Copy)]
-struct Heads {
-    queries: usize,
-    keys: usize,
-    width: usize,
+pub(super) struct Heads {
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) width: usize,
 }
 
 impl Heads {
@@ -27,7 +28,7 @@ impl Heads {
 }
 
 #[derive(Clone)]
-struct Case {
+pub(super) struct Case {
     channels: usize,
     heads: Heads,
     operand: Matrix,
@@ -38,7 +39,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(rows: usize, channels: usize, heads: Heads) -> Self {
+    pub(super) fn new(rows: usize, channels: usize, heads: Heads) -> Self {
         let random = &mut Random(rows as u64);
         let angle = |i: usize| {
             let (position, pair) = (i / (heads.width / 2), i % (heads.width / 2));
@@ -57,7 +58,7 @@ impl Case {
         }
     }
 
-    fn pick(&self, rows: &[usize]) -> Self {
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
         Case {
             operand: self.operand.pick(rows),
             positions: rows.iter().map(|&row| self.positions[row]).collect(),
@@ -67,6 +68,10 @@ impl Case {
 
     /// The kernel's result, rows filled up to a multiple of 64 columns.
     fn run(&self, policy: Policy) -> Matrix {
+        self.run_as(Version::Sm80, policy)
+    }
+
+    pub(super) fn run_as(&self, version: Version, policy: Policy) -> Matrix {
         let device = Emulated::new(policy);
         let (rows, columns) = (self.positions.len(), self.heads.columns());
         let stride = columns.next_multiple_of(64);
@@ -93,14 +98,15 @@ impl Case {
             rotated: self.heads.rotated() as i32,
             head_width: self.heads.width as i32,
         };
-        launch(device, "qkv", tiles(rows, columns), &parameters);
+        let operands = [(&operand, &self.operand), (&weight, &self.weight)];
+        version.launch(device, "qkv", tiles(rows, columns), &parameters, operands);
         Matrix {
             stride,
             values: out.read(),
         }
     }
 
-    fn check(&self, out: &Matrix) {
+    pub(super) fn check(&self, out: &Matrix) {
         for row in 0..self.positions.len() {
             let scale = self.operand.norm_scale(row, self.channels, EPSILON);
             let expected = (0..self.heads.columns())

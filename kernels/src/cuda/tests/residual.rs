@@ -2,27 +2,28 @@
 
 use super::bounded::Bounded;
 use super::matrix::{Matrix, Random, SLICE, round};
-use super::{ROWS, TILE, at, launch, tiles};
+use super::version::Version;
+use super::{ROWS, TILE, at, tiles};
 use crate::cuda::emulated::{Emulated, Landing, Policy};
 use crate::cuda::parameters::Residual;
 
 #[derive(Clone)]
-struct Case {
+pub(super) struct Case {
     width: usize,
     operand: Matrix,
     weight: Matrix,
     stream: Vec<f32>,
 }
 
-struct Results {
-    stream: Vec<f32>,
-    operand: Vec<u16>,
-    squares: Vec<f32>,
+pub(super) struct Results {
+    pub(super) stream: Vec<f32>,
+    pub(super) operand: Vec<u16>,
+    pub(super) squares: Vec<f32>,
 }
 
 impl Case {
     /// `size` is the standard deviation of the stream; that of the product is 1.
-    fn new(rows: usize, inner: usize, width: usize, size: f32) -> Self {
+    pub(super) fn new(rows: usize, inner: usize, width: usize, size: f32) -> Self {
         let random = &mut Random(rows as u64 + 2);
         let scale = 1.0 / (inner as f32).sqrt();
         Case {
@@ -37,7 +38,7 @@ impl Case {
         self.stream.len() / self.width
     }
 
-    fn pick(&self, rows: &[usize]) -> Self {
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
         Case {
             operand: self.operand.pick(rows),
             stream: pick(&self.stream, self.width, rows),
@@ -46,6 +47,10 @@ impl Case {
     }
 
     fn run(&self, policy: Policy) -> Results {
+        self.run_as(Version::Sm80, policy)
+    }
+
+    pub(super) fn run_as(&self, version: Version, policy: Policy) -> Results {
         let device = Emulated::new(policy);
         let operand = device.upload(&self.operand.values);
         let weight = device.upload(&self.weight.values);
@@ -62,11 +67,13 @@ impl Case {
             inner: self.operand.stride as i32,
             width: self.width as i32,
         };
-        launch(
+        let operands = [(&operand, &self.operand), (&weight, &self.weight)];
+        version.launch(
             device,
             "residual",
             tiles(self.rows(), self.width),
             &parameters,
+            operands,
         );
         Results {
             stream: stream.read(),
@@ -75,7 +82,7 @@ impl Case {
         }
     }
 
-    fn check(&self, results: &Results) {
+    pub(super) fn check(&self, results: &Results) {
         for (i, (&got, &before)) in results.stream.iter().zip(&self.stream).enumerate() {
             let (row, column) = (i / self.width, i % self.width);
             let expected = self.operand.product(row, &self.weight, column);
@@ -98,7 +105,7 @@ impl Case {
     }
 }
 
-fn pick<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
+pub(super) fn pick<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
     rows.iter()
         .flat_map(|&row| values[row * width..][..width].iter().copied())
         .collect()
