@@ -43,7 +43,7 @@ struct bf16 {
     uint16_t bits;
 };
 
-// What a launch passes for a tensor that the TMA reads. Opaque, and read by the hardware where it lies in the parameters.
+// What a launch passes for a tensor that the TMA reads: opaque, and read where it lies in the parameters.
 struct alignas(64) CUtensorMap {
     unsigned long long opaque[16];
 };
@@ -246,7 +246,7 @@ template <class T> DEVICE T shuffle_from(T value, int source) {
 #endif
 }
 
-// ---- barriers of part of a block; __syncthreads() is barrier 0 ---------------------------------------------------------
+// ---- barriers of part of a block; __syncthreads() is barrier 0 -----------------------------------------------------
 
 // Waits until `threads` threads (whole warps) have come to barrier `id`, 1 to 15.
 DEVICE void barrier_sync(int id, int threads) {

@@ -14,7 +14,8 @@ uint32_t shared_address(const void* p) {
     Machine& m = *machine();
     const ptrdiff_t offset = static_cast<const unsigned char*>(p) - m.shared;
     if (offset < 0 || size_t(offset) > m.shared_bytes)
-        m.fail("address " + std::to_string(offset) + " of " + std::to_string(m.shared_bytes) + " bytes of shared memory");
+        m.fail("address " + std::to_string(offset) + " of " + std::to_string(m.shared_bytes) +
+               " bytes of shared memory");
     return uint32_t(offset);
 }
 

@@ -55,7 +55,8 @@ void load(const void* const* operands) {
         for (int lane = 0; lane < 32; lane++) {
             const auto& to = *static_cast<const Load*>(operands[lane]);
             const int g = lane / 4, t = lane % 4 * 2;
-            const uint16_t first = to.transposed ? m[t][g] : m[g][t], second = to.transposed ? m[t + 1][g] : m[g][t + 1];
+            const uint16_t first = to.transposed ? m[t][g] : m[g][t];
+            const uint16_t second = to.transposed ? m[t + 1][g] : m[g][t + 1];
             to.r[tile] = first | uint32_t(second) << 16;
         }
     }

@@ -6,7 +6,7 @@ namespace emulator {
 void Machine::copy_async(Copy copy) {
     check_shared("cp.async", copy.to, 16, 16);
     if (uintptr_t(copy.from) % 16) fail("cp.async from an address that is not a multiple of 16");
-    if (copy.valid) *static_cast<const volatile unsigned char*>(copy.from);   // a bad address fails here, not where it lands
+    if (copy.valid) *static_cast<const volatile unsigned char*>(copy.from);   // fails here, not where it lands
     copy.group = self().copy_group;
     if (launch->policy.late_copies()) self().copies.push_back(copy);
     else land(copy);

@@ -57,8 +57,12 @@ void load_matrix(uint32_t* r, uint32_t row, bool transposed);
 void matrix_product(float* d, const uint32_t* a, uint32_t b0, uint32_t b1);
 uint32_t shuffle_word(uint32_t value, int source);
 uint32_t shuffle_word_xor(uint32_t value, int mask);
-template <class T> inline T shuffle_xor(T value, int mask) { return as<T>(shuffle_word_xor(as<uint32_t>(value), mask)); }
-template <class T> inline T shuffle_from(T value, int source) { return as<T>(shuffle_word(as<uint32_t>(value), source)); }
+template <class T> inline T shuffle_xor(T value, int mask) {
+    return as<T>(shuffle_word_xor(as<uint32_t>(value), mask));
+}
+template <class T> inline T shuffle_from(T value, int source) {
+    return as<T>(shuffle_word(as<uint32_t>(value), source));
+}
 void warp_barrier();
 void barrier(int id, int threads, bool wait);
 

@@ -1,5 +1,5 @@
-// The handler runs on the faulting thread, inside the kernel, so it may end the block as any other check does: by a jump
-// to the host's place. The signal is not blocked meanwhile, because that jump does not restore masks.
+// The handler runs on the faulting thread, inside the kernel, so it may end the block as any other check does: by a
+// jump to the host's place. The signal is not blocked meanwhile, because that jump does not restore masks.
 #include "fault.hpp"
 
 #include <csignal>
@@ -19,7 +19,7 @@ static struct sigaction before[3];
 static void handle(int signal, siginfo_t* info, void*) {
     if (Machine* m = machine()) m->fail(signal == SIGFPE ? "integer division by zero" : m->describe(info->si_addr));
     for (int i = 0; i < 3; i++)
-        if (SIGNALS[i] == signal) sigaction(signal, &before[i], nullptr);   // returning faults again, into the older handler
+        if (SIGNALS[i] == signal) sigaction(signal, &before[i], nullptr);   // returning faults again, into it
 }
 
 void catch_faults() {

@@ -14,7 +14,8 @@ struct Fiber {
 
 constexpr size_t STACK_BYTES = 128 << 10, STACK_GUARD = 64 << 10, STACK_STRIDE = STACK_BYTES + STACK_GUARD;
 
-// Stacks for `count` fibers, STACK_STRIDE apart, each above bytes that cannot be touched; they live as long as the process.
+// Stacks for `count` fibers, STACK_STRIDE apart, each above bytes that cannot be touched. They live as long as the
+// process.
 unsigned char* map_stacks(size_t count);
 
 // Goes on in `fiber`, from `main` when it was not entered yet. Does not come back: the caller saved its own place.

@@ -1,6 +1,7 @@
 // The calls behind the wrappers of hopper.cuh: mbarriers, TMA loads and warpgroup products. Addresses are those of
-// smem_addr. Under a late landing a load lands only when no thread can go on otherwise, and a product reads its operands
-// only when its group is waited for; under an early one both happen at once.
+// smem_addr. Under a late landing a load lands only when no thread can go on otherwise, and a product reads its
+// operands only when its group is waited for and every other thread has gone as far as it can; under an early one both
+// happen at once.
 #pragma once
 #include <cstdint>
 
@@ -24,7 +25,7 @@ void tma_load(uint32_t to, const CUtensorMap* map, int column, int row, uint32_t
 const char* make_tensor_map(CUtensorMap* map, const void* base, uint64_t rows, uint64_t columns, uint64_t row_bytes,
                             uint32_t box_rows, uint32_t box_columns);
 
-// d[64 x columns] (+)= a[64x16] b[columns x 16]ᵀ over the 128 threads of a warpgroup; both operands K-major in shared
+// d[64 x columns] (+)= a[64x16] b[columns x 16]ᵀ, of which this warp does its 16 rows; both operands K-major in shared
 // memory with the 128-byte swizzle, given by their descriptors. `d` is this thread's columns / 2 accumulators, and must
 // stay where it is until the group is waited for.
 void wgmma(float* d, int columns, uint64_t a, uint64_t b, bool accumulate);

@@ -81,7 +81,8 @@ static void work(Launch& launch) {
 std::string run(const Kernel& kernel, Index grid, uint32_t threads, uint32_t shared_bytes, void** parameters,
                 const Policy& policy) {
     if (threads == 0 || threads % 32 || threads > THREADS_MAX)
-        return std::string(kernel.name) + ": " + std::to_string(threads) + " threads are no whole warps of at most 1024";
+        return std::string(kernel.name) + ": " + std::to_string(threads) +
+               " threads are no whole warps of at most 1024";
     if (shared_bytes > SHARED_MAX)
         return std::string(kernel.name) + ": " + std::to_string(shared_bytes) + " bytes of shared memory";
     catch_faults();

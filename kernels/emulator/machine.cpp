@@ -2,6 +2,8 @@
 #undef _FORTIFY_SOURCE
 #include "machine.hpp"
 
+#include <algorithm>
+
 #include "shared.hpp"
 
 namespace emulator {
@@ -37,6 +39,7 @@ void Machine::reset() {
     running = launch->policy.seed ? random() % (block_size.x / 32) * 32 : 0;
     draw_priorities();
     hopper.reset();
+    standing_back.clear();
     for (Warp& w : warps) w = {};
     for (Barrier& b : barriers) b = {};
     for (uint32_t i = 0; i < block_size.x; i++) {
@@ -75,10 +78,31 @@ void Machine::sleep(const char* at, uint32_t number) {
     if (_setjmp(self().fiber.place) == 0) resume_next();
 }
 
+// When nobody is ready, what was put off happens: one load lands, or a warp that stood back goes on.
 void Machine::resume_next() {
-    while (!pick())
-        if (!land_one(*this, launch->policy.seed ? random() : 0)) fail(deadlock());
+    while (!pick()) {
+        const uint32_t draw = launch->policy.seed ? random() : 0;
+        const bool loads_first = draw % 2;
+        if (loads_first && land_one(*this, draw / 2)) continue;
+        if (!call_back(draw / 2) && !land_one(*this, draw / 2)) fail(deadlock());
+    }
     enter(self().fiber, thread_main);
+}
+
+void Machine::stand_back() {
+    standing_back.push_back(running);
+    sleep("its turn after all others, thread", running);
+}
+
+// One warp goes on, in order the one that came last: so the oldest work stays undone for longest.
+bool Machine::call_back(uint32_t draw) {
+    if (standing_back.empty()) return false;
+    const uint32_t called = standing_back[standing_back.size() - 1 - draw % standing_back.size()] / 32;
+    const auto stays = [&](uint32_t thread) { return thread / 32 != called; };
+    const auto leaving = std::partition(standing_back.begin(), standing_back.end(), stays);
+    for (auto thread = leaving; thread != standing_back.end(); thread++) wake(*thread);
+    standing_back.erase(leaving, standing_back.end());
+    return true;
 }
 
 // Chooses the thread to run: a lane of the same warp if one is ready, else of another warp.

@@ -68,6 +68,8 @@ class Machine {
 
     // Puts this thread to sleep until another wakes it; `at` and `number` say in a report what it waits for.
     void sleep(const char* at, uint32_t number);
+    // Lets every other thread go on as far as it can first.
+    void stand_back();
     void wake(uint32_t thread) { warps[thread / 32].ready |= 1u << thread % 32; }
     // After a rendezvous another warp may overtake this one, near or far as the seed wills.
     void perhaps_switch();
@@ -99,6 +101,7 @@ class Machine {
     bool pick();
     bool pick_any();
     void draw_priorities();
+    bool call_back(uint32_t draw);
     bool pick_in(uint32_t warp);
     void land(const Copy& copy);
     std::string report(const std::string& what) const;
@@ -113,6 +116,7 @@ class Machine {
     jmp_buf host;
     uint32_t running = 0, alive = 0, state = 0;
     uint32_t priorities[WARPS_MAX] = {};
+    std::vector<uint32_t> standing_back;
     unsigned char* region = nullptr;   // shared memory, and around it poison and pages that cannot be touched
 };
 

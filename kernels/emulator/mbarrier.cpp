@@ -1,5 +1,5 @@
-// Mbarriers. Their state is kept beside the block, not in the eight bytes of shared memory, which stay poisoned: a kernel
-// must not look at them.
+// Mbarriers. Their state is kept beside the block, not in the eight bytes of shared memory, which stay poisoned: a
+// kernel must not look at them.
 #include "hopper_emulation.hpp"
 #include "machine.hpp"
 #include "mbarrier.hpp"

@@ -40,7 +40,8 @@ std::string Machine::unfinished() const {
     if (!hopper.loads.empty()) return "the block ended before its TMA loads landed";
     for (uint32_t w = 0; w < block_size.x / 32; w++) {
         if (!hopper.products[w].empty()) return "the block ended before its wgmma were waited for";
-        if (hopper.histories[w] != hopper.histories[w / 4 * 4]) return "the warps of a warpgroup issued different wgmma";
+        if (hopper.histories[w] != hopper.histories[w / 4 * 4])
+            return "the warps of a warpgroup issued different wgmma";
     }
     for (uint32_t i = 0; i < BARRIERS; i++)
         if (barriers[i].arrived) return "the block ended with threads arrived at barrier " + std::to_string(i);

@@ -1,5 +1,5 @@
-// A block's shared memory: exactly the bytes that the launch declares are to be used. It is poisoned before every block,
-// it ends within 1 KB of a page that cannot be touched, and the bytes between must still be poison afterwards.
+// A block's shared memory: exactly the bytes that the launch declares are to be used. It is poisoned before every
+// block, it ends within 1 KB of a page that cannot be touched, and the bytes between must still be poison afterwards.
 #include "shared.hpp"
 
 #include <sys/mman.h>

@@ -15,7 +15,8 @@ const char* make_tensor_map(CUtensorMap* map, const void* base, uint64_t rows, u
     if (rows == 0 || columns == 0 || rows >> 32 || columns >> 32) return "a dimension is 0 or past 2^32";
     if (box_rows == 0 || box_rows > 256) return "the box has more than 256 rows, or none";
     if (box_columns * 2 != 128) return "the box is not 128 bytes wide";
-    const TensorMap made{static_cast<const unsigned char*>(base), rows, columns, row_bytes, box_rows, box_columns, MARK};
+    const auto* first = static_cast<const unsigned char*>(base);
+    const TensorMap made{first, rows, columns, row_bytes, box_rows, box_columns, MARK};
     static_assert(sizeof made <= sizeof *map, "fits");
     memset(map, 0, sizeof *map);
     memcpy(map, &made, sizeof made);

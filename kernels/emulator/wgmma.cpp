@@ -1,5 +1,6 @@
-// Products of a warpgroup, each warp for its own 16 rows of 64. Warps meet nowhere here, and a warp that has waited knows
-// of its own rows alone, as PTX says: a kernel that lets one warp speak for four reads or frees an operand too soon.
+// Products of a warpgroup, each warp for its own 16 rows of 64. Warps meet nowhere here, and a warp that has waited
+// knows of its own rows alone, as PTX says: a kernel that lets one warp speak for four reads or frees an operand too
+// soon.
 #include "hopper_emulation.hpp"
 #include "machine.hpp"
 #include "vector.hpp"
@@ -72,8 +73,8 @@ void issue(const void* const* operands) {
     for (int lane = 0; lane < 32; lane++) {
         const Issue& own = *static_cast<const Issue*>(operands[lane]);
         const WarpProduct& p = own.product;
-        if (p.a != product.a || p.b != product.b || p.columns != product.columns || p.accumulate != product.accumulate ||
-            p.group != product.group)
+        if (p.a != product.a || p.b != product.b || p.columns != product.columns ||
+            p.accumulate != product.accumulate || p.group != product.group)
             m.fail("the lanes of a warp bring different operands to a wgmma");
         product.d[lane] = own.d;
     }
@@ -108,6 +109,8 @@ void wgmma_wait(int groups) {
     Thread& t = m.self();
     t.fenced = false;
     const uint32_t before = t.product_group - uint32_t(min(groups, int(t.product_group)));
+    const auto& issued = m.hopper.products[m.number() / 32];
+    if (!issued.empty() && issued.front().group < before) m.stand_back();
     m.meet(WAIT, &before);
 }
 

@@ -15,7 +15,7 @@ use super::planted::{self, Bug, VARIABLE};
 use super::source;
 
 /// How long a bug's tests may run; an endless loop is no way to be caught.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Bugs tried at a time: a compiler takes a core and a few hundred megabytes.
 const AT_A_TIME: usize = 2;
