@@ -26,7 +26,7 @@ test: models ## Run every test, with a real Kafka broker and kcat, and compile e
 
 emulate: models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc
-	cargo test -p riffle-kernels --lib --locked cuda::
+	cargo test -p riffle-kernels --lib --locked cuda:: -- --include-ignored
 
 lint: ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check

@@ -11,7 +11,7 @@ use crate::source::{Gguf, Source};
 use crate::{Batch, LanguageModel};
 
 /// Reference texts that fill one tile of 128 rows.
-const TEXTS: [&str; 7] = [
+const SHORT: [&str; 7] = [
     "one-letter",
     "one-space",
     "one-word",
@@ -21,11 +21,15 @@ const TEXTS: [&str; 7] = [
     "url",
 ];
 
+/// A text of 787 tokens, where the deviations of tokens average out.
+const LONG: [&str; 1] = ["long-700"];
+
 /// Largest difference from the float64 reference of a mean over so many tokens, in nats a token.
 ///
-/// bf16 operands through 30 layers put a deviation of 0.035 nats on a token's likelihood, without
-/// bias (measured in the emulator over the 1,800 tokens of the reference's short texts). Three of
-/// them, over the root of the number of tokens; 5e-3, the aim for documents, from 441 tokens on.
+/// bf16 operands through 30 layers put a deviation of about 0.035 nats on a token's likelihood,
+/// estimated from the reference's short texts in the emulator. Three of them, over the root of the
+/// number of tokens; 5e-3, the aim for documents, from 441 tokens on. So on texts as short as these
+/// this shows regressions, not that the aim is reached.
 fn tolerance_nats(tokens: usize) -> f64 {
     (3.0 * 0.035 / (tokens as f64).sqrt()).max(5e-3)
 }
@@ -51,18 +55,18 @@ fn path() -> PathBuf {
     }
 }
 
-fn check(family: Family) {
+fn check(family: Family, names: &[&str], rows: usize) {
     let golden: Golden = serde_json::from_str(include_str!("../../../reference/golden.json"))
         .expect("the reference reads");
     let texts: Vec<&Expected> = golden
         .texts
         .iter()
-        .filter(|text| TEXTS.contains(&text.name.as_str()))
+        .filter(|text| names.contains(&text.name.as_str()))
         .collect();
-    assert_eq!(texts.len(), TEXTS.len());
+    assert_eq!(texts.len(), names.len());
     let mut source = Gguf::open(&path()).expect("`make models` fetches the model");
     let separator = source.tokenizer().unwrap().separator();
-    let mut model = emulated_with(&mut source, separator, family, 128, Policy::PLAIN);
+    let mut model = emulated_with(&mut source, separator, family, rows, Policy::PLAIN);
     let batch: Batch = texts.iter().map(|text| text.ids.as_slice()).collect();
     let scores = model.score(&batch).unwrap();
     let mut error_nats = 0.0;
@@ -82,10 +86,17 @@ fn check(family: Family) {
 
 #[test]
 fn oracle_real_texts_have_the_reference_likelihoods_with_mma() {
-    check(Family::Ampere);
+    check(Family::Ampere, &SHORT, 128);
 }
 
 #[test]
 fn oracle_real_texts_have_the_reference_likelihoods_with_wgmma() {
-    check(Family::Hopper);
+    check(Family::Hopper, &SHORT, 128);
+}
+
+#[test]
+#[ignore = "takes some minutes"]
+fn oracle_a_long_real_text_has_the_reference_likelihood() {
+    check(Family::Ampere, &LONG, 1024);
+    check(Family::Hopper, &LONG, 1024);
 }
