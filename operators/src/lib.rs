@@ -69,12 +69,14 @@
 //! after it has become empty.
 
 mod chunks;
+pub mod density;
 mod document;
 mod draw;
 mod latest;
 pub mod select;
 mod usage;
 
+pub use density::sample_by_density;
 pub use document::{Change, DocumentHash, Record, Upsert};
 pub use draw::draw;
 pub use latest::latest;
