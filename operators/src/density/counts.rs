@@ -31,9 +31,10 @@ impl Row {
 
     pub(super) fn add(&mut self, levels: &Levels, codes: &[u16]) {
         self.documents += codes.len() as u64;
+        let mut squares = 0;
         for &cell in codes {
             let count = &mut self.counts[usize::from(cell)];
-            self.squares += 2 * u128::from(*count) + 1;
+            squares += 2 * u64::from(*count) + 1;
             *count += 1;
             if *count
                 == levels
@@ -43,11 +44,13 @@ impl Row {
                 self.suspects.push(cell);
             }
         }
+        self.squares += u128::from(squares);
     }
 
     /// Takes documents away that were added before.
     pub(super) fn remove(&mut self, levels: &Levels, codes: &[u16]) {
         self.documents -= codes.len() as u64;
+        let mut squares = 0;
         for &cell in codes {
             let count = &mut self.counts[usize::from(cell)];
             if *count
@@ -58,8 +61,9 @@ impl Row {
                 self.suspects.push(cell);
             }
             *count -= 1;
-            self.squares -= 2 * u128::from(*count) + 1;
+            squares += 2 * u64::from(*count) + 1;
         }
+        self.squares -= u128::from(squares);
     }
 
     /// The epoch's net changes of level; what happened in between does not matter.

@@ -126,12 +126,9 @@ impl Watch {
     fn disturbs(&self, document: &Document) -> bool {
         let key = document.key();
         let scaled = document.sum() >> document.bucket();
-        let moved = match document.side() {
-            Side::Below => key >= self.from,
-            Side::Inside => true,
-            Side::Above => key < self.to,
-            Side::Out => false,
-        };
+        // By side, without a branch: inside every change matters, and out of the draw none.
+        let moved = u32::from(key >= self.from) | 0b10 | u32::from(key < self.to) << 2;
+        let moved = moved >> document.side() as u32 & 1 == 1;
         moved | (scaled >= 2 * self.unit) | ((scaled < self.unit) & (document.bucket() > 0))
     }
 

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use crate::density::band::Band;
+use crate::density::by_row::by_row;
 use crate::density::document::{BUCKETS, Document, Side, Watch};
 use crate::density::guard::{BINS, bin, guard};
 use crate::density::levels::{LEVEL_FRACTION_BITS, Levels};
 use crate::density::messages::{Crowd, Moved};
 use crate::density::order::exponential;
-use crate::density::shards::{Shards, Step};
+use crate::density::shards::{FULL, Shards, Step};
 use crate::density::slots::{Place as At, Slots};
 use crate::density::{Drawn, Over, Sampling};
 use crate::select::Place;
@@ -272,18 +273,30 @@ impl<R: Record, C> Members<R, C> {
         }
     }
 
+    /// Enters the documents that this epoch has counted on.
     fn enter_born(&mut self) {
-        for (slot, variate) in std::mem::take(&mut self.born) {
-            if self.slots.place(slot) != At::Born {
-                continue;
+        let mut born = std::mem::take(&mut self.born);
+        // Some have gone again, and some have come twice: those are taken the first time.
+        born.retain(|&(slot, _)| {
+            let open = self.slots.place(slot) == At::Born;
+            if open {
+                self.slots.set_place(slot, At::Uncounted);
             }
-            let codes = self.slots.codes.get(slot);
-            let cells = self.sampling.sketch.cells as usize;
-            let rows = self.applied.chunks_exact(cells);
-            let value = |((row, levels), &cell): ((u16, &[u8]), &u16)| {
-                self.levels.get(row, cell, levels[usize::from(cell)]).value
-            };
-            let sum = (0..).zip(rows).zip(codes).map(value).sum();
+            open
+        });
+        let mut rest = born.as_slice();
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(self.shards.room().min(rest.len()));
+            self.enter_some(some);
+            rest = others;
+        }
+        self.born = emptied(born);
+    }
+
+    fn enter_some(&mut self, born: &[(u32, u32)]) {
+        let sums = self.sums(born);
+        let mut documents = Vec::with_capacity(born.len());
+        for (&(slot, variate), sum) in born.iter().zip(sums) {
             let mut document = Document::new(slot, variate, sum);
             let bucket = self.watch.bucket(sum);
             document.set_bucket(bucket);
@@ -304,9 +317,29 @@ impl<R: Record, C> Members<R, C> {
                 }
                 .shift(&mut document, side);
             }
-            let position = self.shards.enter(document, self.slots.codes.get(slot));
+            documents.push(document);
+        }
+        let first = self.shards.enter(&documents, &self.slots.codes);
+        for (position, &(slot, _)) in (first..).zip(born) {
             self.slots.set_place(slot, At::At(position));
         }
+    }
+
+    /// The densities of documents, as sums of their cells' levels.
+    fn sums(&self, born: &[(u32, u32)]) -> Vec<u64> {
+        let rows = self.rows();
+        let codes = by_row(born.len(), 0..rows, |i| self.slots.codes.get(born[i].0));
+        let cells = self.sampling.sketch.cells as usize;
+        let mut sums = vec![0; born.len()];
+        let by_row = codes
+            .chunks_exact(born.len())
+            .zip(self.applied.chunks_exact(cells));
+        for (row, (codes, levels)) in (0..).zip(by_row) {
+            for (sum, &cell) in sums.iter_mut().zip(codes) {
+                *sum += self.levels.get(row, cell, levels[usize::from(cell)]).value;
+            }
+        }
+        sums
     }
 
     pub(super) fn crowd(&self) -> Crowd {
@@ -378,6 +411,8 @@ impl<R: Record, C> Members<R, C> {
         for (slot, position) in moved {
             slots.set_place(slot, At::At(position));
         }
+        let rows = self.rows();
+        self.shards.sort((self.churn * rows).div_ceil(FULL / 2) + 1);
         self.churn = 0;
         self.changed = false;
     }

@@ -33,6 +33,7 @@
 //! 2402.09668, §3.3); levels and their upkeep are ours.
 
 mod band;
+mod by_row;
 mod counts;
 mod document;
 mod guard;
@@ -46,6 +47,7 @@ mod protocol;
 mod shards;
 mod slots;
 mod summary;
+mod touches;
 
 use serde::{Deserialize, Serialize};
 use timely::ExchangeData;

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::density::by_row::by_row;
 use crate::density::counts::Row;
 use crate::density::guard::is_wide;
 use crate::density::levels::Levels;
@@ -117,16 +118,13 @@ impl<R: Record, C> Worker<R, C> {
     /// The codes of one counter's rows, row by row.
     fn part(&self, batch: &Batch, counter: u32) -> Codes {
         let rows = self.members.rows();
-        let by_row = |codes: &[u16]| {
-            let mut part = Vec::with_capacity(codes.len() / self.peers as usize + 1);
-            for row in (counter as usize..rows).step_by(self.peers as usize) {
-                part.extend(codes.chunks_exact(rows).map(|document| document[row]));
-            }
-            part
+        let part = |codes: &[u16]| {
+            let own = (counter as usize..rows).step_by(self.peers as usize);
+            by_row(codes.len() / rows, own, |i| &codes[i * rows..][..rows])
         };
         Codes {
-            added: by_row(&batch.added),
-            removed: by_row(&batch.removed),
+            added: part(&batch.added),
+            removed: part(&batch.removed),
         }
     }
 

@@ -5,9 +5,13 @@
 //! the lists; a shard of which more than a quarter is dead is emptied, in slices: its documents
 //! move to the shard that is being filled.
 
+use std::collections::VecDeque;
+
+use crate::density::by_row::by_row;
 use crate::density::document::{Document, Watch};
 use crate::density::lists::Lists;
 use crate::density::slots::Codes;
+use crate::density::touches::Touches;
 
 /// A level change: what each member of a cell is to add to its sum.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,9 @@ pub(super) struct Step {
 
 /// Documents in a full shard: offsets are 16 bits, and lists need one more number to end.
 pub(super) const FULL: usize = u16::MAX as usize;
+
+/// Documents entered together, at most.
+const TOGETHER: usize = 1024;
 
 struct Shard {
     documents: Vec<Document>,
@@ -42,6 +49,9 @@ pub(super) struct Shards {
     filling: Option<usize>,
     /// The shard that is being emptied, and the offset up to which it is.
     emptying: Option<(usize, usize)>,
+    /// Full shards whose rows are not all sorted.
+    unsorted: VecDeque<usize>,
+    queue: Touches,
     /// Members looked at since the beginning.
     touches: u64,
 }
@@ -62,6 +72,8 @@ impl Shards {
             shards: Vec::new(),
             filling: None,
             emptying: None,
+            unsorted: VecDeque::new(),
+            queue: Touches::default(),
             touches: 0,
         }
     }
@@ -82,8 +94,8 @@ impl Shards {
         });
         assert!(at < 1 << 15, "a worker holds fewer than 2^31 documents");
         self.shards[at] = Some(Box::new(Shard {
-            documents: Vec::new(),
-            lists: Lists::new(self.rows, self.cells),
+            documents: Vec::with_capacity(FULL),
+            lists: Lists::new(self.rows, self.cells, FULL),
             dead: 0,
             disturbed: Vec::new(),
         }));
@@ -91,15 +103,43 @@ impl Shards {
         at
     }
 
-    /// Enters a document; its position.
-    pub(super) fn enter(&mut self, document: Document, codes: &[u16]) -> u32 {
+    /// How many documents can be entered together now.
+    pub(super) fn room(&mut self) -> usize {
         let at = self.filling();
+        (FULL - self.len(at)).min(TOGETHER)
+    }
+
+    /// Enters documents, for which there is room; the position of the first.
+    pub(super) fn enter(&mut self, documents: &[Document], codes: &Codes) -> u32 {
+        let at = self.filling();
+        let by_row = by_row(documents.len(), 0..self.rows, |i| {
+            codes.get(documents[i].slot)
+        });
         let shard = self.shards[at]
             .as_mut()
             .expect("the shard being filled is there");
-        shard.documents.push(document);
-        shard.lists.push(codes);
-        position(at, shard.documents.len() - 1)
+        let first = shard.documents.len();
+        shard.documents.extend_from_slice(documents);
+        shard.lists.extend(documents.len(), &by_row);
+        if shard.is_full() {
+            self.unsorted.push_back(at);
+        }
+        position(at, first)
+    }
+
+    /// Sorts the next `rows` rows of full shards.
+    pub(super) fn sort(&mut self, rows: usize) {
+        for _ in 0..rows {
+            let Some(&at) = self.unsorted.front() else {
+                break;
+            };
+            let sorted = self.shards[at]
+                .as_mut()
+                .is_some_and(|shard| shard.lists.sort());
+            if !sorted {
+                self.unsorted.pop_front();
+            }
+        }
     }
 
     pub(super) fn get(&self, position: u32) -> &Document {
@@ -143,14 +183,9 @@ impl Shards {
                 disturbed,
                 ..
             } = &mut **shard;
-            for step in steps {
-                lists.each(step.row, step.cell, |offset| {
-                    self.touches += 1;
-                    if documents[usize::from(offset)].shift(step.difference, watch) {
-                        disturbed.push(offset);
-                    }
-                });
-            }
+            lists.touch(steps, &mut self.queue, |queue| {
+                self.touches += queue.flush(documents, watch, disturbed) as u64;
+            });
             for offset in disturbed.drain(..) {
                 let document = &mut documents[usize::from(offset)];
                 document.calm();
@@ -178,22 +213,32 @@ impl Shards {
         };
         let shard = self.shards[at].as_ref().expect("a sparse shard is there");
         let to = (from + budget).min(shard.documents.len());
+        let mut live = Vec::with_capacity(to - from);
         for offset in from..to {
             let document = *self.get(position(at, offset));
             if !document.is_dead() {
                 self.kill(position(at, offset));
-                let position = self.enter(document, codes.get(document.slot));
-                moved(document.slot, position);
+                live.push(document);
             }
         }
+        let mut rest = live.as_slice();
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(self.room().min(rest.len()));
+            let first = self.enter(some, codes);
+            (first..)
+                .zip(some)
+                .for_each(|(position, document)| moved(document.slot, position));
+            rest = others;
+        }
         self.emptying = Some((at, to));
-        if self.get_len(at) == to {
+        if self.len(at) == to {
             self.shards[at] = None;
+            self.unsorted.retain(|unsorted| *unsorted != at);
             self.emptying = None;
         }
     }
 
-    fn get_len(&self, at: usize) -> usize {
+    fn len(&self, at: usize) -> usize {
         self.shards[at]
             .as_ref()
             .map_or(0, |shard| shard.documents.len())
