@@ -2,8 +2,12 @@
 //!
 //! Five bytes a cell, so that a row stays in the cache while an epoch's codes pass over it.
 
+use crate::chunks::prefetch;
 use crate::density::levels::Levels;
 use crate::density::messages::Moved;
+
+/// How far ahead of its use a cell's memory is asked for.
+const AHEAD: usize = 32;
 
 pub(super) struct Row {
     row: u16,
@@ -32,7 +36,11 @@ impl Row {
     pub(super) fn add(&mut self, levels: &Levels, codes: &[u16]) {
         self.documents += codes.len() as u64;
         let mut squares = 0;
-        for &cell in codes {
+        for (i, &cell) in codes.iter().enumerate() {
+            if let Some(&later) = codes.get(i + AHEAD) {
+                prefetch(&self.counts[usize::from(later)]);
+                prefetch(&self.levels[usize::from(later)]);
+            }
             let count = &mut self.counts[usize::from(cell)];
             squares += 2 * u64::from(*count) + 1;
             *count += 1;
@@ -51,7 +59,11 @@ impl Row {
     pub(super) fn remove(&mut self, levels: &Levels, codes: &[u16]) {
         self.documents -= codes.len() as u64;
         let mut squares = 0;
-        for &cell in codes {
+        for (i, &cell) in codes.iter().enumerate() {
+            if let Some(&later) = codes.get(i + AHEAD) {
+                prefetch(&self.counts[usize::from(later)]);
+                prefetch(&self.levels[usize::from(later)]);
+            }
             let count = &mut self.counts[usize::from(cell)];
             if *count
                 == levels

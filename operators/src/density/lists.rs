@@ -53,7 +53,10 @@ impl Lists {
             let Row::Chains { last, before } = row else {
                 unreachable!("a shard with sorted rows is full");
             };
-            for &code in codes {
+            for (i, &code) in codes.iter().enumerate() {
+                if let Some(&later) = codes.get(i + AHEAD_OF_BOUNDS) {
+                    prefetch(&last[usize::from(later)]);
+                }
                 let this = before.len() as u16 + 1;
                 before.push(std::mem::replace(&mut last[usize::from(code)], this));
             }

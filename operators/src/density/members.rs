@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::chunks::prefetch;
 use crate::density::band::Band;
 use crate::density::by_row::by_row;
 use crate::density::document::{BUCKETS, Document, Side, Watch};
@@ -15,6 +16,9 @@ use crate::density::{Drawn, Over, Sampling};
 use crate::select::Place;
 use crate::select::columns::{Column, KEPT, LIVE, TOUCHED};
 use crate::{Change, DocumentHash, Record};
+
+/// How far ahead of its use a cell's level is asked for.
+const AHEAD: usize = 32;
 
 /// Documents that came and went, each with its codes of all rows.
 #[derive(Default)]
@@ -335,7 +339,10 @@ impl<R: Record, C> Members<R, C> {
             .chunks_exact(born.len())
             .zip(self.applied.chunks_exact(cells));
         for (row, (codes, levels)) in (0..).zip(by_row) {
-            for (sum, &cell) in sums.iter_mut().zip(codes) {
+            for (i, (sum, &cell)) in sums.iter_mut().zip(codes).enumerate() {
+                if let Some(&later) = codes.get(i + AHEAD) {
+                    prefetch(&levels[usize::from(later)]);
+                }
                 *sum += self.levels.get(row, cell, levels[usize::from(cell)]).value;
             }
         }

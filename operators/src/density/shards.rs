@@ -25,7 +25,7 @@ pub(super) struct Step {
 pub(super) const FULL: usize = u16::MAX as usize;
 
 /// Documents entered together, at most.
-const TOGETHER: usize = 1024;
+const TOGETHER: usize = 4096;
 
 struct Shard {
     documents: Vec<Document>,

@@ -7,7 +7,9 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+mod copies;
 mod dataflow;
 mod oracle;
 mod restart;
 mod scenario;
+mod statistics;
