@@ -5,6 +5,7 @@
 //! waits for the memory at every link.
 
 use crate::chunks::prefetch;
+use crate::density::bounds::Bounds;
 use crate::density::shards::Step;
 use crate::density::touches::Touches;
 
@@ -21,11 +22,8 @@ enum Row {
     /// The last arrival by cell, and for each document the one before it in the same cell: both are
     /// offsets plus one, and 0 ends a chain.
     Chains { last: Box<[u16]>, before: Vec<u16> },
-    /// The members of cell `c` are those from `starts[c]` up to `starts[c + 1]`.
-    Sorted {
-        starts: Box<[u16]>,
-        members: Box<[u16]>,
-    },
+    /// The members of all cells, one after the other.
+    Sorted { bounds: Bounds, members: Box<[u16]> },
 }
 
 pub(super) struct Lists {
@@ -69,19 +67,17 @@ impl Lists {
             return false;
         };
         if let Row::Chains { last, before } = row {
-            let mut starts = Vec::with_capacity(last.len() + 1);
             let mut members = Vec::with_capacity(before.len());
-            starts.push(0);
-            for &mut last in last {
-                let mut this = last;
+            let bounds = Bounds::new(last.iter().map(|&last| {
+                let (mut this, start) = (last, members.len());
                 while this != 0 {
                     members.push(this - 1);
                     this = before[usize::from(this) - 1];
                 }
-                starts.push(members.len() as u16);
-            }
+                members.len() - start
+            }));
             *row = Row::Sorted {
-                starts: starts.into(),
+                bounds,
                 members: members.into(),
             };
         }
@@ -101,9 +97,9 @@ impl Lists {
         let (sorted, chained) = steps.split_at(chains);
         for (i, step) in sorted.iter().enumerate() {
             if let Some(later) = sorted.get(i + AHEAD_OF_BOUNDS)
-                && let Row::Sorted { starts, .. } = &self.rows[usize::from(later.row)]
+                && let Row::Sorted { bounds, .. } = &self.rows[usize::from(later.row)]
             {
-                prefetch(&starts[usize::from(later.cell)]);
+                bounds.prefetch(later.cell);
             }
             if let Some(later) = sorted.get(i + AHEAD_OF_MEMBERS) {
                 self.members(later)
@@ -129,10 +125,7 @@ impl Lists {
     /// The members of a cell in a sorted row.
     fn members(&self, step: &Step) -> &[u16] {
         match &self.rows[usize::from(step.row)] {
-            Row::Sorted { starts, members } => {
-                let cell = usize::from(step.cell);
-                &members[usize::from(starts[cell])..usize::from(starts[cell + 1])]
-            }
+            Row::Sorted { bounds, members } => &members[bounds.of(step.cell)],
             Row::Chains { .. } => &[],
         }
     }
@@ -158,11 +151,11 @@ impl Lists {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let numbers = |row: &Row| match row {
-            Row::Chains { last, before } => last.len() + before.capacity(),
-            Row::Sorted { starts, members } => starts.len() + members.len(),
+        let bytes = |row: &Row| match row {
+            Row::Chains { last, before } => (last.len() + before.capacity()) * size_of::<u16>(),
+            Row::Sorted { bounds, members } => bounds.bytes() + size_of_val(&**members),
         };
-        self.rows.iter().map(numbers).sum::<usize>() * size_of::<u16>()
+        self.rows.iter().map(bytes).sum()
     }
 }
 

@@ -216,7 +216,6 @@ impl<R: Record, C> Members<R, C> {
     /// Takes in the cells that have another level after this epoch; all documents have their
     /// densities and sides then.
     pub(super) fn settle(&mut self, moved: &[Moved]) {
-        self.steps.clear();
         for &Moved { row, cell, level } in moved {
             let at = usize::from(row) * self.sampling.sketch.cells as usize + usize::from(cell);
             let old = std::mem::replace(&mut self.applied[at], level);
@@ -249,6 +248,7 @@ impl<R: Record, C> Members<R, C> {
                 drawn.shift(document, watch.side(document.key()));
             }
         });
+        self.steps = emptied(std::mem::take(&mut self.steps));
         self.enter_born();
         let Members {
             shards,

@@ -33,6 +33,7 @@
 //! 2402.09668, §3.3); levels and their upkeep are ours.
 
 mod band;
+mod bounds;
 mod by_row;
 mod counts;
 mod document;
