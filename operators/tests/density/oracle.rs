@@ -7,21 +7,22 @@ use riffle_operators::density::{Drawn, LEVEL_FRACTION_BITS, Over, Sampling, Summ
 use riffle_operators::{Band, Change, DocumentHash, Place, Quota, Rate};
 
 use crate::dataflow::run;
-use crate::scenario::{Coded, Facts, Live, Scenario, cases, play, scenario};
+use crate::scenario::{Coded, Epoch, Facts, Live, Scenario, cases, play, scenario};
+use crate::statistics::{down, stage, up};
 
 proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
     fn oracle_after_every_epoch_the_kept_set_is_that_of_a_batch_job(scenario in scenario()) {
-        check(&scenario);
+        check(&scenario, &scenario.epochs());
     }
 }
 
 /// More documents than two shards hold, most of which are taken down again or replaced.
 #[test]
 fn oracle_many_shards_that_fill_and_empty_are_exact_too() {
-    check(&Scenario {
+    let scenario = Scenario {
         workers: 1,
         rows: 3,
         cells: 500,
@@ -44,15 +45,37 @@ fn oracle_many_shards_that_fill_and_empty_are_exact_too() {
         topics: 300,
         takedowns_percent: 35,
         seed: 5,
-    });
+    };
+    check(&scenario, &scenario.epochs());
+}
+
+/// The densities of all grow tenfold, and fall again, so the cut passes both ends of its guard.
+#[test]
+fn oracle_a_cut_that_leaves_its_guard_upwards_and_downwards_is_found_again() {
+    let mut scenario = stage(3, 1_000_000, 400_000);
+    (
+        scenario.workers,
+        scenario.cells,
+        scenario.phases,
+        scenario.topics,
+    ) = (2, 50, 16, 20);
+    let mut ends = vec![3_000, 4_000, 6_000, 10_000, 20_000, 30_000];
+    ends.extend([20_000, 12_000, 7_000, 4_000, 2_000, 500, 60, 0, 2_000]);
+    let mut live = 0;
+    let mut epochs = Vec::new();
+    for end in ends {
+        let come = (live..end).map(|n| up(n, scenario.codes(n)));
+        epochs.push(come.chain((end..live).map(down)).collect());
+        live = end;
+    }
+    check(&scenario, &epochs);
 }
 
 /// Compares with a batch job after every epoch.
-fn check(scenario: &Scenario) {
-    let epochs = scenario.epochs();
+fn check(scenario: &Scenario, epochs: &[Epoch]) {
     let mut live = Live::new();
     let mut kept = Kept::new();
-    for (epoch, told) in epochs.iter().zip(run(scenario, &epochs, 0)) {
+    for (epoch, told) in epochs.iter().zip(run(scenario, epochs, 0)) {
         play(&mut live, epoch);
         let batch = sample(&live, scenario.before, &scenario.sampling(0));
         apply(&mut kept, &told.changes, &batch.densities);
