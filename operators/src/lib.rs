@@ -1,9 +1,11 @@
-//! Pure dataflow operators: the latest version of each document, and exact selection of a band.
+//! Pure dataflow operators: the latest version of each document, exact selection of a band, and
+//! sampling by density.
 //!
 //! No I/O, no text, no models, no clocks: [`latest`] turns upserts by document id into changes by
-//! dense slot, and [`select()`] keeps, in each group, an interval of a total order. Stages chain,
-//! each sees what the one before keeps, and what comes out is the exact change of the kept set in
-//! every epoch. It is a function of the live documents alone: not of the order of arrival, of where
+//! dense slot, [`select()`] keeps, in each group, an interval of a total order, and
+//! [`sample_by_density()`] draws documents the more seldom, the more there are like them. Stages
+//! chain, each sees what the one before keeps, and what comes out is the exact change of the kept
+//! set in every epoch. It is a function of the live documents alone: not of the order of arrival, of where
 //! epochs end, of the number of workers, or of restarts.
 //!
 //! ```
@@ -66,15 +68,17 @@
 //! At 10⁷ documents, [`latest`] takes about 28 bytes a live document, and a stage the size of the
 //! record (rounded up to eight), 16 bytes of id, and about seven of bins for each document of its
 //! input. A group takes a few hundred bytes on each worker that has seen a document of it, also
-//! after it has become empty.
+//! after it has become empty. What [`density`] takes is said there.
 
 mod chunks;
+pub mod density;
 mod document;
 mod draw;
 mod latest;
 pub mod select;
 mod usage;
 
+pub use density::sample_by_density;
 pub use document::{Change, DocumentHash, Record, Upsert};
 pub use draw::draw;
 pub use latest::latest;

@@ -8,11 +8,12 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use timely::ExchangeData;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::ParallelizationContract;
 use timely::dataflow::operators::generic::Operator;
 
-use crate::{Change, Record, Upsert, Usage};
+use crate::{Change, DocumentHash, Upsert, Usage};
 use slots::Slots;
 
 /// Every change of the set of live documents, each with the document's slot on its worker.
@@ -30,7 +31,7 @@ use slots::Slots;
 /// Epochs may start anywhere and leave gaps. Data of the current epoch are worked on as they come,
 /// those of later ones wait. `report` is called whenever an epoch is complete on this worker, with
 /// its number; of epochs without data it may see only some, and before the first one it may see 0.
-pub fn latest<'scope, R: Record>(
+pub fn latest<'scope, R: Default + ExchangeData>(
     upserts: StreamVec<'scope, u64, Upsert<R>>,
     pact: impl ParallelizationContract<u64, Vec<Upsert<R>>>,
     mut report: impl FnMut(u64, &dyn Usage) + 'static,
@@ -68,8 +69,8 @@ pub fn latest<'scope, R: Record>(
                 };
                 held.downgrade(&next);
                 let mut session = output.session(held);
-                for data in later.remove(&next).unwrap_or_default() {
-                    slots.apply(&data, |change| session.give(change));
+                for mut data in later.remove(&next).unwrap_or_default() {
+                    slots.apply(&mut data, |change| session.give(change));
                 }
             }
         }
@@ -77,18 +78,19 @@ pub fn latest<'scope, R: Record>(
 }
 
 impl Slots {
-    fn apply<R: Record>(&mut self, upserts: &[Upsert<R>], mut give: impl FnMut(Change<R>)) {
-        for (i, upsert) in upserts.iter().enumerate() {
+    /// Takes the records out of `upserts`.
+    fn apply<R: Default>(&mut self, upserts: &mut [Upsert<R>], mut give: impl FnMut(Change<R>)) {
+        for i in 0..upserts.len() {
             self.prefetch(|ahead| upserts.get(i + ahead).map(|upsert| upsert.id));
-            if let Some(change) = self.upsert(upsert) {
+            let record = upserts[i].record.take();
+            if let Some(change) = self.upsert(upserts[i].id, record) {
                 give(change);
             }
         }
     }
 
-    fn upsert<R: Record>(&mut self, upsert: &Upsert<R>) -> Option<Change<R>> {
-        let id = upsert.id;
-        Some(match upsert.record {
+    fn upsert<R: Default>(&mut self, id: DocumentHash, record: Option<R>) -> Option<Change<R>> {
+        Some(match record {
             Some(record) => Change {
                 slot: self.find_or_assign(id),
                 diff: 1,

@@ -7,14 +7,14 @@ use crate::select::order::{Place, Span, View};
 use crate::{Change, DocumentHash, Record};
 
 /// The document is live in this stage's input.
-pub(super) const LIVE: u64 = 1;
+pub(crate) const LIVE: u64 = 1;
 /// The document was kept at the end of the last epoch.
-pub(super) const KEPT: u64 = 2;
+pub(crate) const KEPT: u64 = 2;
 /// The document changed in this epoch.
-pub(super) const TOUCHED: u64 = 4;
+pub(crate) const TOUCHED: u64 = 4;
 
 #[derive(Clone, Copy, Default)]
-pub(super) struct Column<R> {
+pub(crate) struct Column<R> {
     record: R,
     first: u64,
     /// The second half of the id, and the flags in the bits that every id leaves clear.
@@ -22,7 +22,7 @@ pub(super) struct Column<R> {
 }
 
 impl<R: Record> Column<R> {
-    pub(super) fn new(id: DocumentHash, record: R, flags: u64) -> Self {
+    pub(crate) fn new(id: DocumentHash, record: R, flags: u64) -> Self {
         let [first, second] = id.halves();
         Column {
             record,
@@ -31,15 +31,15 @@ impl<R: Record> Column<R> {
         }
     }
 
-    pub(super) fn id(&self) -> DocumentHash {
+    pub(crate) fn id(&self) -> DocumentHash {
         DocumentHash::from_halves([self.first, self.second])
     }
 
-    pub(super) fn is(&self, flag: u64) -> bool {
+    pub(crate) fn is(&self, flag: u64) -> bool {
         self.second & flag != 0
     }
 
-    pub(super) fn set(&mut self, flag: u64, on: bool) {
+    pub(crate) fn set(&mut self, flag: u64, on: bool) {
         if on {
             self.second |= flag
         } else {
@@ -48,11 +48,11 @@ impl<R: Record> Column<R> {
     }
 
     /// Whether this is the same version of the same document, whatever the flags.
-    pub(super) fn holds(&self, change: &Change<R>) -> bool {
+    pub(crate) fn holds(&self, change: &Change<R>) -> bool {
         self.record == change.record && self.id() == change.id
     }
 
-    pub(super) fn change(&self, slot: u32, diff: i32) -> Change<R> {
+    pub(crate) fn change(&self, slot: u32, diff: i32) -> Change<R> {
         Change {
             slot,
             diff,
@@ -62,7 +62,7 @@ impl<R: Record> Column<R> {
     }
 }
 
-pub(super) struct Columns<R, V> {
+pub(crate) struct Columns<R, V> {
     columns: Chunks<Column<R>>,
     /// A bit by slot, all clear between uses.
     seen: Chunks<u64>,
@@ -70,7 +70,7 @@ pub(super) struct Columns<R, V> {
 }
 
 impl<R: Record, V: Fn(&R, DocumentHash) -> View> Columns<R, V> {
-    pub(super) fn new(view: V) -> Self {
+    pub(crate) fn new(view: V) -> Self {
         Columns {
             columns: Chunks::new(),
             seen: Chunks::new(),
@@ -79,34 +79,34 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Columns<R, V> {
     }
 
     /// Makes a slot valid.
-    pub(super) fn reach(&mut self, slot: u32) {
+    pub(crate) fn reach(&mut self, slot: u32) {
         self.columns.reach(slot as usize);
         self.seen.reach(slot as usize / 64);
     }
 
     #[inline(always)]
-    pub(super) fn prefetch(&self, slot: u32) {
+    pub(crate) fn prefetch(&self, slot: u32) {
         self.columns.prefetch(slot as usize);
     }
 
     #[inline(always)]
-    pub(super) fn get(&self, slot: u32) -> &Column<R> {
+    pub(crate) fn get(&self, slot: u32) -> &Column<R> {
         &self.columns[slot as usize]
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Column<R> {
+    pub(crate) fn get_mut(&mut self, slot: u32) -> &mut Column<R> {
         &mut self.columns[slot as usize]
     }
 
     #[inline(always)]
-    pub(super) fn view(&self, column: &Column<R>) -> (View, Place) {
+    pub(crate) fn view(&self, column: &Column<R>) -> (View, Place) {
         let id = column.id();
         let view = (self.view)(&column.record, id);
         (view, Place { key: view.key, id })
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.columns.bytes() + self.seen.bytes()
     }
 }
@@ -115,7 +115,7 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Columns<R, V> {
 ///
 /// A log may hold slots that have since been freed, moved elsewhere or taken by other documents,
 /// and a slot more than once: everything that it says goes through here.
-pub(super) trait Documents {
+pub(crate) trait Documents {
     /// Place and mass of a slot's document, if it is live, in this group and within the span.
     fn find(&self, slot: u32, group: u64, span: &Span) -> Option<(Place, u32)>;
 

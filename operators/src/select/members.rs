@@ -332,6 +332,12 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Members<R, V> {
         self.groups[number].keeps(place)
     }
 
+    /// Where a group's band ends, as last told.
+    pub(super) fn upper_cut(&mut self, name: u64) -> Place {
+        let number = self.group(name);
+        self.groups[number].ends[1].at
+    }
+
     /// Whether this epoch has changed anything so far.
     pub(super) fn is_touched(&self) -> bool {
         !self.touched.is_empty()

@@ -6,14 +6,14 @@ use crate::select::order::{Amount, Place, Span};
 
 /// A letter between two workers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Mail {
+pub(crate) struct Mail {
     pub to: u32,
     pub from: u32,
     pub body: Body,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// Member to owner, opening an epoch: what it did to the owner's groups.
     Counts(Counts),
     /// Owner to every member: where is the cut?
@@ -25,14 +25,14 @@ pub(super) enum Body {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     pub tallies: Vec<Tally>,
     pub items: Vec<Item>,
 }
 
 /// What an epoch did to a group on one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub group: u64,
     /// The change of the whole.
     pub live: Amount,
@@ -44,7 +44,7 @@ pub(super) struct Tally {
 
 /// A document that came into, or left, the guard around an end of the band.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Item {
+pub(crate) struct Item {
     pub group: u64,
     pub place: Place,
     pub mass: u32,
@@ -53,7 +53,7 @@ pub(super) struct Item {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Question {
+pub(crate) struct Question {
     pub group: u64,
     pub span: Span,
     pub end: u8,
@@ -62,7 +62,7 @@ pub(super) struct Question {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Ascending, the first at the span's start and the last at its end.
     Marks(Vec<Mark>),
     /// The amount below the span, and all of its documents.
@@ -71,14 +71,14 @@ pub(super) enum Reply {
 
 /// How much a worker has below a place.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     pub at: Place,
     pub below: Amount,
 }
 
 /// One end of a group's band, until further notice.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     pub group: u64,
     pub end: u8,
     pub at: Place,

@@ -45,16 +45,16 @@
 //! sort of everything would keep, and the tests compare the two after every epoch.
 
 mod bins;
-mod columns;
+pub(crate) mod columns;
 mod guard;
 mod members;
-mod messages;
+pub(crate) mod messages;
 mod narrow;
 mod numbers;
 mod operator;
 mod order;
 mod owner;
-mod protocol;
+pub(crate) mod protocol;
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;

@@ -14,10 +14,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{ConnectLoop, Feedback};
 use timely::progress::operate::FrontierInterest;
 
-use crate::select::members::Members;
 use crate::select::messages::Mail;
 use crate::select::order::View;
-use crate::select::owner::Owner;
 use crate::select::protocol::Worker;
 use crate::select::{Selected, Stage, Summary};
 use crate::{Change, DocumentHash, Record, Usage};
@@ -123,10 +121,8 @@ struct Epochs<R, V> {
 
 impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
     fn new(view: V, stage: Stage, index: u32, peers: u32) -> Self {
-        let members = Members::new(view, stage.quota.moving(), stage.guard);
-        let owner = Owner::new(stage.quota, stage.guard);
         Epochs {
-            worker: Worker::new(members, owner, index, peers),
+            worker: Worker::new(view, stage, index, peers),
             index,
             later: BTreeMap::new(),
             inbox: VecDeque::new(),

@@ -9,14 +9,14 @@
 use std::collections::VecDeque;
 
 use crate::draw::mix;
-use crate::select::Summary;
 use crate::select::members::Members;
 use crate::select::messages::{Body, Counts, Cut, Mail};
-use crate::select::order::View;
+use crate::select::order::{Place, View};
 use crate::select::owner::{Next, Owner};
+use crate::select::{Stage, Summary};
 use crate::{Change, DocumentHash, Record, Usage};
 
-pub(super) struct Worker<R, V> {
+pub(crate) struct Worker<R, V> {
     members: Members<R, V>,
     owner: Owner,
     index: u32,
@@ -31,10 +31,10 @@ pub(super) struct Worker<R, V> {
 }
 
 impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
-    pub(super) fn new(members: Members<R, V>, owner: Owner, index: u32, peers: u32) -> Self {
+    pub(crate) fn new(view: V, stage: Stage, index: u32, peers: u32) -> Self {
         Worker {
-            members,
-            owner,
+            members: Members::new(view, stage.quota.moving(), stage.guard),
+            owner: Owner::new(stage.quota, stage.guard),
             index,
             peers,
             heard: 0,
@@ -46,17 +46,17 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
     }
 
     /// Takes in changes of the current epoch; not between its close and its end.
-    pub(super) fn apply(&mut self, changes: &[Change<R>]) {
+    pub(crate) fn apply(&mut self, changes: &[Change<R>]) {
         self.members.apply(changes);
     }
 
     /// Whether the current epoch has changed anything on this worker.
-    pub(super) fn is_touched(&self) -> bool {
+    pub(crate) fn is_touched(&self) -> bool {
         self.members.is_touched()
     }
 
     /// All changes of the epoch are here: tells the owners.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let counts = self.members.counts();
         let mut parts = vec![Counts::default(); self.peers as usize];
         if let [only] = parts.as_mut_slice() {
@@ -74,7 +74,7 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
         }
     }
 
-    pub(super) fn receive(&mut self, mail: Mail) {
+    pub(crate) fn receive(&mut self, mail: Mail) {
         match mail.body {
             Body::Counts(counts) => {
                 self.owner.count(&counts);
@@ -123,24 +123,29 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
     }
 
     /// The next letter to deliver.
-    pub(super) fn letter(&mut self) -> Option<Mail> {
+    pub(crate) fn letter(&mut self) -> Option<Mail> {
         self.outbox.pop_front()
     }
 
     /// Whether all owners have told this epoch's cuts.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.settled == self.peers
     }
 
     /// Ends a settled epoch: gives the changes of the kept set.
-    pub(super) fn finish(&mut self, give: impl FnMut(Change<R>)) {
+    pub(crate) fn finish(&mut self, give: impl FnMut(Change<R>)) {
         self.settled = 0;
         let cuts = std::mem::take(&mut self.cuts);
         self.members.finish(&cuts, give);
     }
 
+    /// The upper end of a group's band, which is where nothing is kept any more.
+    pub(crate) fn upper_cut(&mut self, group: u64) -> Place {
+        self.members.upper_cut(group)
+    }
+
     /// The summaries of the epoch, of the groups owned here.
-    pub(super) fn summaries(&mut self) -> impl Iterator<Item = Summary> {
+    pub(crate) fn summaries(&mut self) -> impl Iterator<Item = Summary> {
         self.summaries.drain(..)
     }
 }
