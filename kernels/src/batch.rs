@@ -3,6 +3,8 @@
 //! Packed rather than padded, because a batch of web pages mixes ten tokens with a thousand and
 //! padding would multiply the work.
 
+use crate::ScoreError;
+
 /// Token ids of several documents, end to end, without separators.
 ///
 /// The model puts its own separator before each document. Document `i` is
@@ -61,6 +63,46 @@ impl Batch {
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }
+
+    /// Passes when a model of this context and vocabulary can score every document.
+    pub(crate) fn check(&self, context: usize, vocabulary: usize) -> Result<(), ScoreError> {
+        for (document, ids) in self.documents().enumerate() {
+            if ids.len() > context {
+                return Err(ScoreError::TooLong {
+                    document,
+                    tokens: ids.len(),
+                    context,
+                });
+            }
+            if let Some(id) = ids.iter().copied().find(|id| *id as usize >= vocabulary) {
+                return Err(ScoreError::UnknownToken {
+                    document,
+                    id,
+                    vocabulary,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Documents in runs of at most `rows_max` tokens, and at least one document.
+pub(crate) fn groups<'a, 'b>(
+    documents: &'a [&'b [u32]],
+    rows_max: usize,
+) -> impl Iterator<Item = &'a [&'b [u32]]> {
+    let mut rest = documents;
+    std::iter::from_fn(move || {
+        let mut rows = 0;
+        let fits = |document: &&&[u32]| {
+            rows += document.len();
+            rows <= rows_max
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (group, others) = rest.split_at(count);
+        rest = others;
+        (!group.is_empty()).then_some(group)
+    })
 }
 
 impl<'a> FromIterator<&'a [u32]> for Batch {
@@ -86,5 +128,22 @@ mod tests {
         batch.clear();
         assert_eq!(batch, Batch::new());
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn groups_hold_every_document_once_within_the_limit() {
+        let limit = 100;
+        let long = vec![0u32; limit + 5];
+        let documents: Vec<&[u32]> = vec![
+            &long[..10],
+            &long,
+            &[],
+            &long[..limit - 1],
+            &long[..1],
+            &long[..1],
+        ];
+        let sizes: Vec<usize> = groups(&documents, limit).map(<[_]>::len).collect();
+        assert_eq!(sizes, [1, 1, 3, 1]);
+        assert_eq!(groups(&[], limit).count(), 0);
     }
 }

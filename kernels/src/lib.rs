@@ -11,6 +11,7 @@
 
 mod batch;
 mod config;
+mod cpu;
 mod error;
 mod llama;
 mod load;

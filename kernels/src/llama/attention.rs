@@ -3,9 +3,9 @@
 //! Blocks start at the document's own first row, not at a batch's tile: the shapes of all products
 //! follow from the document alone, and so do the bits.
 
-use super::elementwise::{exp_in_place, largest, total};
-use super::linear::{Strided, multiply};
 use crate::Config;
+use crate::cpu::elementwise::{exp_in_place, largest, total};
+use crate::cpu::linear::{Strided, multiply};
 
 /// Queries of a block. With the three query heads of a key/value head, 96 rows share one pass over
 /// the keys.

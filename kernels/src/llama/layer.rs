@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::attention::{self, Block};
-use super::elementwise::{add, rms_norm, swiglu};
-use super::linear::{Linear, TILE};
 use super::rope::Rope;
+use crate::cpu::elementwise::{add, rms_norm, swiglu};
+use crate::cpu::linear::{Linear, TILE};
 use crate::source::{LayerPart, Part, Source};
 use crate::{Config, ModelError};
 
@@ -64,7 +64,7 @@ impl Scratch {
     /// Buffers for a number of rows, which is a multiple of [`TILE`].
     pub(super) fn new(config: &Config, rows: usize) -> Self {
         let qkv_width = config.query_width() + 2 * config.kv_width();
-        let qkv_stride = qkv_width.next_multiple_of(super::linear::PANEL);
+        let qkv_stride = qkv_width.next_multiple_of(crate::cpu::linear::PANEL);
         Scratch {
             qkv: vec![0.0; rows * qkv_stride],
             qkv_stride,

@@ -6,19 +6,19 @@
 //! rayon, and each piece of it writes its own rows, so the number of threads changes nothing.
 
 mod attention;
-mod elementwise;
 mod head;
 mod layer;
-mod linear;
-mod rope;
+pub(crate) mod rope;
 
 use rayon::prelude::*;
 
+use crate::batch::groups;
+use crate::cpu::linear::{Linear, TILE};
+use crate::cpu::{backend, start_threads};
 use crate::source::{Part, Source};
 use crate::{Batch, Config, DocumentScore, LanguageModel, ModelError, ModelInfo, ScoreError};
 use attention::Block;
 use layer::{Layer, Rows, Scratch};
-use linear::{Linear, TILE};
 use rope::Rope;
 
 /// Rows scored together; more wait. Bounds the memory of a call (12 KB a row for SmolLM2-135M)
@@ -47,11 +47,6 @@ impl Llama {
         threads: usize,
     ) -> Result<Self, ModelError> {
         let config = source.config().clone();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|thread| format!("model-{thread}"))
-            .build()
-            .map_err(|source| ModelError::Threads { threads, source })?;
         let embedding = Linear::stack(&[source.tensor(Part::Embedding)?], config.width);
         let layers = (0..config.layers)
             .map(|layer| Layer::load(source, layer))
@@ -71,7 +66,7 @@ impl Llama {
             context_tokens: config.context,
             vocabulary: config.vocabulary,
             weight_bytes,
-            backend: format!("cpu f32 {}", vector_extension()),
+            backend: backend(),
         };
         let rope = Rope::new(config.rope_base, config.head_width);
         Ok(Llama {
@@ -83,7 +78,7 @@ impl Llama {
             final_norm,
             head,
             rope,
-            threads: pool,
+            threads: start_threads(threads)?,
         })
     }
 
@@ -130,28 +125,6 @@ impl Llama {
         );
         nll_nats
     }
-
-    fn check(&self, batch: &Batch) -> Result<(), ScoreError> {
-        for (document, ids) in batch.documents().enumerate() {
-            let context = self.config.context;
-            if ids.len() > context {
-                return Err(ScoreError::TooLong {
-                    document,
-                    tokens: ids.len(),
-                    context,
-                });
-            }
-            let vocabulary = self.config.vocabulary;
-            if let Some(id) = ids.iter().copied().find(|id| *id as usize >= vocabulary) {
-                return Err(ScoreError::UnknownToken {
-                    document,
-                    id,
-                    vocabulary,
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl LanguageModel for Llama {
@@ -160,12 +133,12 @@ impl LanguageModel for Llama {
     }
 
     fn score(&mut self, batch: &Batch) -> Result<Vec<DocumentScore>, ScoreError> {
-        self.check(batch)?;
+        batch.check(self.config.context, self.config.vocabulary)?;
         self.rope
             .reach(batch.documents().map(<[u32]>::len).max().unwrap_or(0));
         let documents: Vec<&[u32]> = batch.documents().collect();
         let mut scores = Vec::with_capacity(documents.len());
-        for group in groups(&documents) {
+        for group in groups(&documents, ROWS_MAX) {
             let nll_nats = self.threads.install(|| self.token_nll(group));
             let mut rest = nll_nats.as_slice();
             for document in group {
@@ -181,59 +154,5 @@ impl LanguageModel for Llama {
             Some(document) => Err(ScoreError::NotFinite { document }),
             None => Ok(scores),
         }
-    }
-}
-
-/// Documents in runs of at most [`ROWS_MAX`] rows, and at least one document.
-fn groups<'a, 'b>(documents: &'a [&'b [u32]]) -> impl Iterator<Item = &'a [&'b [u32]]> {
-    let mut rest = documents;
-    std::iter::from_fn(move || {
-        let mut rows = 0;
-        let fits = |document: &&&[u32]| {
-            rows += document.len();
-            rows <= ROWS_MAX
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (group, others) = rest.split_at(count);
-        rest = others;
-        (!group.is_empty()).then_some(group)
-    })
-}
-
-/// The instructions that `gemm` chooses on this machine; its rounding follows from them.
-fn vector_extension() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-    }
-    match cfg!(target_arch = "aarch64") {
-        true => "neon",
-        false => "scalar",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_hold_every_document_once_within_the_limit() {
-        let long = vec![0u32; ROWS_MAX + 5];
-        let documents: Vec<&[u32]> = vec![
-            &long[..10],
-            &long,
-            &[],
-            &long[..ROWS_MAX - 1],
-            &long[..1],
-            &long[..1],
-        ];
-        let sizes: Vec<usize> = groups(&documents).map(<[_]>::len).collect();
-        assert_eq!(sizes, [1, 1, 3, 1]);
-        assert_eq!(groups(&[]).count(), 0);
     }
 }

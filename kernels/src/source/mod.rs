@@ -6,6 +6,8 @@
 
 mod gguf;
 mod huggingface;
+pub(crate) mod json;
+pub(crate) mod safetensors;
 
 use std::path::Path;
 
@@ -129,7 +131,7 @@ fn check_shape(
     })
 }
 
-/// Fails when a file holds a tensor that the decoder would not use.
+/// Fails when a file holds a tensor that the model would not use.
 ///
 /// Leaving one out (a bias, say, or scaled rotary frequencies) gives wrong scores without a sign.
 fn check_all_used<'a>(

@@ -18,7 +18,7 @@ const LANES: usize = 16;
     clippy::excessive_precision,
     reason = "the constants of the source, as printed there"
 )]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     /// 1.5·2²³: adding and subtracting it rounds to a whole number.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
@@ -37,7 +37,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// The largest of the values; -∞ when there are none.
 #[inline(always)]
-pub(super) fn largest(values: &[f32]) -> f32 {
+pub(crate) fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -68,13 +68,13 @@ fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// Σ exp(value - offset).
 #[inline(always)]
-pub(super) fn sum_exp(values: &[f32], offset: f32) -> f32 {
+pub(crate) fn sum_exp(values: &[f32], offset: f32) -> f32 {
     sum(values, |value| exp(value - offset))
 }
 
 /// Replaces each value by exp(value - offset).
 #[inline(always)]
-pub(super) fn exp_in_place(values: &mut [f32], offset: f32) {
+pub(crate) fn exp_in_place(values: &mut [f32], offset: f32) {
     values
         .iter_mut()
         .for_each(|value| *value = exp(*value - offset));
@@ -82,13 +82,13 @@ pub(super) fn exp_in_place(values: &mut [f32], offset: f32) {
 
 /// Σ value.
 #[inline(always)]
-pub(super) fn total(values: &[f32]) -> f32 {
+pub(crate) fn total(values: &[f32]) -> f32 {
     sum(values, |value| value)
 }
 
 /// RMSNorm of one row `[C]`: x · gain / √(mean(x²) + ε).
 #[inline(always)]
-pub(super) fn rms_norm(x: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
+pub(crate) fn rms_norm(x: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
     let mean_square = sum(x, |value| value * value) / x.len() as f32;
     let scale = 1.0 / (mean_square + epsilon).sqrt();
     for ((out, x), gain) in out.iter_mut().zip(x).zip(gain) {
@@ -98,7 +98,7 @@ pub(super) fn rms_norm(x: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
 
 /// SwiGLU of one row: silu(gate) · up, with silu(z) = z / (1 + e⁻ᶻ).
 #[inline(always)]
-pub(super) fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+pub(crate) fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
         *out = gate / (1.0 + exp(-gate)) * up;
     }
@@ -106,7 +106,7 @@ pub(super) fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
 
 /// x += y.
 #[inline(always)]
-pub(super) fn add(x: &mut [f32], y: &[f32]) {
+pub(crate) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
