@@ -1,8 +1,10 @@
-//! Language models that give documents their likelihood, and the tokenizers that go with them.
+//! Language models that give documents their likelihood, encoders that give them embeddings, and the
+//! tokenizers that go with them.
 //!
 //! [`load`] reads a model from a GGUF file or a Hugging Face directory and returns a
 //! [`LanguageModel`] with its [`Tokenizer`]. A model scores packed batches of documents, and a
 //! document's score has the same bits alone and in any batch, on any number of threads.
+//! [`load_encoder`] does the same for an [`Encoder`] with its [`EncoderTokenizer`].
 //!
 //! Shape legend, used in every comment of this crate:
 //! `T` rows (tokens of a batch), `C` channels (width of the residual stream), `F` channels inside
@@ -10,18 +12,23 @@
 //! `V` vocabulary.
 
 mod batch;
+mod bert;
 mod config;
 mod cpu;
+mod encoder;
 mod error;
 mod llama;
 mod load;
 mod model;
+mod normal;
 mod source;
 mod tokenizer;
 
 pub use batch::Batch;
+pub use bert::{EncoderConfig, Pooling};
 pub use config::Config;
+pub use encoder::{Embeddings, Encoder, LoadedEncoder, load_encoder};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, load};
 pub use model::{DocumentScore, LanguageModel, ModelInfo};
-pub use tokenizer::{Encoded, Tokenizer};
+pub use tokenizer::{Encoded, EncoderTokenizer, Tokenizer};

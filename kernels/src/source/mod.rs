@@ -8,11 +8,13 @@ mod gguf;
 mod huggingface;
 pub(crate) mod json;
 pub(crate) mod safetensors;
+mod sentence;
 
 use std::path::Path;
 
 pub(crate) use gguf::Gguf;
 pub(crate) use huggingface::HuggingFace;
+pub(crate) use sentence::SentenceDirectory;
 
 use crate::{Config, ModelError, Tokenizer};
 

@@ -1,0 +1,12 @@
+//! Tests on a real encoder: all-MiniLM-L6-v2, which `make models` fetches.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
+
+mod damaged;
+mod golden;
+mod invariance;
+mod model;
+mod tokenizer;
