@@ -6,6 +6,7 @@
 )]
 
 mod damaged;
+mod density;
 mod golden;
 mod invariance;
 mod model;
