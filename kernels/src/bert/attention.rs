@@ -36,6 +36,8 @@ impl Block {
 pub(super) struct Scratch {
     /// Scores, then weights, `[queries, keys]`.
     scores: Vec<f32>,
+    /// Sums of the weights, one a query.
+    sums: Vec<f32>,
     /// Weighted values, `[queries, D]`.
     values: Vec<f32>,
 }
@@ -54,6 +56,7 @@ pub(super) fn attend(
     let width = config.head_width();
     let (queries, keys) = (block.queries.len(), block.document.len());
     scratch.scores.resize(queries * keys, 0.0);
+    scratch.sums.resize(queries, 0.0);
     scratch.values.resize(queries * width, 0.0);
     for head in 0..config.heads {
         let part = |row: usize, which: usize, rows| {
@@ -66,14 +69,15 @@ pub(super) fn attend(
 
         let scale = 1.0 / (width as f32).sqrt();
         multiply(&mut scratch.scores, keys, query, key.transposed(), scale);
-        let sums = pulp::Arch::new().dispatch(
+        let rows = scratch.scores.chunks_exact_mut(keys).zip(&mut scratch.sums);
+        pulp::Arch::new().dispatch(
             #[inline(always)]
-            || softmax(&mut scratch.scores, keys),
+            || softmax(rows),
         );
         let weights = Strided::rows(&scratch.scores, queries, keys, keys);
         multiply(&mut scratch.values, width, weights, value, 1.0);
 
-        let rows = out.chunks_exact_mut(config.width).zip(&sums);
+        let rows = out.chunks_exact_mut(config.width).zip(&scratch.sums);
         for ((row, sum), values) in rows.zip(scratch.values.chunks_exact(width)) {
             let to = &mut row[head * width..][..width];
             to.iter_mut()
@@ -83,16 +87,14 @@ pub(super) fn attend(
     }
 }
 
-/// Turns each row of scores into exp(score - largest) and returns the rows' sums. Dividing by the
-/// sum is left to the weighted values, which are fewer.
+/// Turns each row of scores into exp(score - largest) and notes the rows' sums. Dividing by the sum
+/// is left to the weighted values, which are fewer.
 #[inline(always)]
-fn softmax(scores: &mut [f32], keys: usize) -> Vec<f32> {
-    let rows = scores.chunks_exact_mut(keys);
-    rows.map(|scores| {
+fn softmax<'a>(rows: impl Iterator<Item = (&'a mut [f32], &'a mut f32)>) {
+    for (scores, sum) in rows {
         exp_in_place(scores, largest(scores));
-        total(scores)
-    })
-    .collect()
+        *sum = total(scores);
+    }
 }
 
 #[cfg(test)]

@@ -151,11 +151,13 @@ impl Layer {
         let tiles = tiles.zip(stream.par_chunks(TILE * config.width));
         tiles.for_each(|(qkv, stream)| {
             self.qkv.weights.apply(stream, qkv);
+            let rows = qkv.chunks_exact_mut(stride);
             pulp::Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    qkv.chunks_exact_mut(stride)
-                        .for_each(|row| add(row, &self.qkv.bias));
+                    for row in rows {
+                        add(row, &self.qkv.bias);
+                    }
                 },
             );
         });
@@ -213,7 +215,11 @@ impl Layer {
         let rows = rows.zip(self.up.rows(&buffers.up));
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || rows.for_each(|(hidden, up)| gelu(up, &self.up.bias, hidden)),
+            || {
+                for (hidden, up) in rows {
+                    gelu(up, &self.up.bias, hidden);
+                }
+            },
         );
     }
 }

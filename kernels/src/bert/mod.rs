@@ -18,6 +18,7 @@ use rayon::prelude::*;
 pub use config::{EncoderConfig, Pooling};
 
 use crate::batch::groups;
+use crate::cpu::elementwise::add;
 use crate::cpu::linear::TILE;
 use crate::cpu::{backend, start_threads};
 use crate::source::safetensors::Safetensors;
@@ -53,7 +54,7 @@ impl Bert {
         let mut positions = tensors.read(weights::POSITIONS)?;
         let token_types = tensors.read(weights::TOKEN_TYPES)?;
         for row in positions.chunks_exact_mut(config.width) {
-            crate::cpu::elementwise::add(row, &token_types);
+            add(row, &token_types);
         }
         let embedding_norm = Norm::load(tensors, weights::EMBEDDING_NORM, config.norm_epsilon)?;
         let layers = (0..config.layers)
@@ -104,14 +105,18 @@ impl Bert {
         let each_row = documents.iter().flat_map(|ids| ids.iter().enumerate());
         let each_row: Vec<(usize, &u32)> = each_row.collect();
         let mut stream = vec![0.0; each_row.len().next_multiple_of(TILE) * width];
-        let each_row = stream.par_chunks_mut(width).zip(each_row);
-        each_row.for_each(|(row, (position, id))| {
-            row.copy_from_slice(&self.words[*id as usize * width..][..width]);
+        let tiles = stream.par_chunks_mut(TILE * width);
+        let tiles = tiles.zip(each_row.par_chunks(TILE));
+        tiles.for_each(|(tile, ids)| {
+            let rows = tile.chunks_exact_mut(width).zip(ids);
             pulp::Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    crate::cpu::elementwise::add(row, &self.positions[position * width..][..width]);
-                    self.embedding_norm.apply(row);
+                    for (row, (position, id)) in rows {
+                        row.copy_from_slice(&self.words[**id as usize * width..][..width]);
+                        add(row, &self.positions[position * width..][..width]);
+                        self.embedding_norm.apply(row);
+                    }
                 },
             );
         });

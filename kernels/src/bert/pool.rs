@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{EncoderConfig, Pooling};
-use crate::cpu::elementwise::{add, length};
+use crate::cpu::elementwise::{add, divide, length};
 
 /// The shortest vector that is scaled to length 1, as PyTorch's `normalize` has it; a shorter one,
 /// which has no direction, stays as it is in proportion.
@@ -25,11 +25,12 @@ pub(super) fn pool(config: &EncoderConfig, stream: &[f32], rows: Range<usize>, o
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            rows.for_each(|row| add(out, row));
-            out.iter_mut().for_each(|value| *value /= count);
+            for row in rows {
+                add(out, row);
+            }
+            divide(out, count);
             if config.normalised {
-                let length = length(out).max(LENGTH_MIN);
-                out.iter_mut().for_each(|value| *value /= length);
+                divide(out, length(out).max(LENGTH_MIN));
             }
         },
     );

@@ -204,13 +204,12 @@ impl Layer {
     /// Adds a projection's result, in its own stride, to a tile of the residual stream.
     fn add_tile(&self, stream: &mut [f32], projected: &[f32]) {
         let (width, stride) = (self.output.outputs(), self.output.out_stride());
+        let rows = stream.chunks_exact_mut(width);
+        let rows = rows.zip(projected.chunks_exact(stride));
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (row, projected) in stream
-                    .chunks_exact_mut(width)
-                    .zip(projected.chunks_exact(stride))
-                {
+                for (row, projected) in rows {
                     add(row, projected);
                 }
             },
@@ -242,10 +241,11 @@ impl FeedForward {
 /// RMSNorm of each row of a tile, `[TILE, C]`.
 pub(super) fn norm_tile(tile: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = gain.len();
+    let rows = tile.chunks_exact(width).zip(out.chunks_exact_mut(width));
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (row, out) in tile.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            for (row, out) in rows {
                 rms_norm(row, gain, epsilon, out);
             }
         },

@@ -13,18 +13,15 @@
 //! - Row i folds the integers of its hashes n·i to n·i + n - 1 into a cell, in integers
 //!   ([`Fold`]).
 
+mod chains;
 mod config;
 mod fold;
 mod gaussian;
 mod philox;
 
+use chains::{Chains, DOCUMENTS, LANES};
 pub use config::{LshConfig, LshError};
 use fold::Fold;
-
-/// Hashes whose chains run side by side: two AVX-512 registers.
-const LANES: usize = 32;
-/// Embeddings that share one pass over a panel of directions.
-const DOCUMENTS: usize = 4;
 
 /// Drawn hashes; share them by reference between any number of threads.
 pub struct Lsh {
@@ -112,43 +109,23 @@ impl Lsh {
         };
         let rows: [&[f32]; DOCUMENTS] = std::array::from_fn(row);
         let panels = self.directions.chunks_exact(self.dimensions * LANES);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (panel, (directions, offsets)) in
-                    panels.zip(self.offsets.chunks_exact(LANES)).enumerate()
-                {
-                    let sums = project(directions, offsets, rows);
-                    for (document, sums) in sums.iter().enumerate() {
-                        let out = &mut out[document * self.offsets.len() + panel * LANES..];
-                        for (integer, sum) in out.iter_mut().zip(sums) {
-                            *integer = sum.floor() as i32;
-                        }
-                    }
+        let panels = panels.zip(self.offsets.chunks_exact(LANES));
+        for (panel, (directions, offsets)) in panels.enumerate() {
+            let mut sums = [[0.0; LANES]; DOCUMENTS];
+            pulp::Arch::new().dispatch(Chains {
+                directions,
+                offsets,
+                rows,
+                sums: &mut sums,
+            });
+            for (document, sums) in sums.iter().enumerate() {
+                let out = &mut out[document * self.offsets.len() + panel * LANES..];
+                for (integer, sum) in out.iter_mut().zip(sums) {
+                    *integer = sum.floor() as i32;
                 }
-            },
-        );
-    }
-}
-
-/// The chains of a panel, `[dimensions, LANES]`, for some embeddings.
-#[inline(always)]
-fn project(
-    directions: &[f32],
-    offsets: &[f32],
-    rows: [&[f32]; DOCUMENTS],
-) -> [[f32; LANES]; DOCUMENTS] {
-    let start: [f32; LANES] = std::array::from_fn(|lane| offsets[lane]);
-    let mut sums = [start; DOCUMENTS];
-    for (channel, directions) in directions.chunks_exact(LANES).enumerate() {
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let x = row[channel];
-            for (sum, w) in sums.iter_mut().zip(directions) {
-                *sum = w.mul_add(x, *sum);
             }
         }
     }
-    sums
 }
 
 #[cfg(test)]
