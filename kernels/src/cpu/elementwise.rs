@@ -44,6 +44,10 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// error (1.2·10⁻⁹ and 1.6·10⁻⁸ before rounding). Both are computed and one is chosen, because a
 /// branch could not be vectorised. The standard library has no `erf`.
 #[inline(always)]
+#[allow(
+    clippy::excessive_precision,
+    reason = "eight digits name every f32; fewer would hide which one is meant"
+)]
 pub(crate) fn erf(x: f32) -> f32 {
     let magnitude = x.abs().min(4.0);
     let square = magnitude * magnitude;

@@ -46,16 +46,16 @@ impl Lsh {
         config.check(dimensions)?;
         let panels = config.hashes().div_ceil(LANES);
         let mut directions = vec![0.0; panels * dimensions * LANES];
-        let mut offsets = vec![0.0; panels * LANES];
-        for hash in 0..config.hashes() {
-            let (panel, lane) = (hash / LANES, hash % LANES);
-            for channel in 0..dimensions {
-                let w = gaussian::gaussian(config.seed, hash as u32, channel as u32);
-                directions[(panel * dimensions + channel) * LANES + lane] =
-                    (w / config.bucket_width) as f32;
-            }
-            offsets[hash] = gaussian::uniform(config.seed, hash as u32) as f32;
+        for (hash, channel) in
+            (0..config.hashes()).flat_map(|h| (0..dimensions).map(move |c| (h, c)))
+        {
+            let w = gaussian::gaussian(config.seed, hash as u32, channel as u32);
+            let place = (hash / LANES * dimensions + channel) * LANES + hash % LANES;
+            directions[place] = (w / config.bucket_width) as f32;
         }
+        let offset = |hash| gaussian::uniform(config.seed, hash as u32) as f32;
+        let mut offsets: Vec<f32> = (0..config.hashes()).map(offset).collect();
+        offsets.resize(panels * LANES, 0.0);
         let fold = |row| Fold::draw(config.seed, row, config.concatenated, config.cells);
         Ok(Lsh {
             folds: (0..config.rows as u32).map(fold).collect(),

@@ -1,4 +1,5 @@
-//! Tests on a real encoder: all-MiniLM-L6-v2, which `make models` fetches.
+//! Tests on a real encoder, all-MiniLM-L6-v2, which `make models` fetches, and on a random one of
+//! uneven shape.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,4 +11,5 @@ mod density;
 mod golden;
 mod invariance;
 mod model;
+mod tiny;
 mod tokenizer;
