@@ -1,5 +1,5 @@
-//! Language models that give documents their likelihood, encoders that give them embeddings, and the
-//! tokenizers that go with them.
+//! Language models that give documents their likelihood, encoders that give them embeddings, and
+//! the tokenizers that go with them.
 //!
 //! [`load`] reads a model from a GGUF file or a Hugging Face directory and returns a
 //! [`LanguageModel`] with its [`Tokenizer`]. A model scores packed batches of documents, and a

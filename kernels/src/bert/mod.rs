@@ -1,9 +1,9 @@
 //! A BERT-family encoder on the CPU, in f32: the reference that other backends are held against.
 //!
-//! [`Bert::embed`] reads like the architecture (arXiv 1810.04805): embed, then in each layer
+//! [`Bert::forward`] reads like the architecture (arXiv 1810.04805): embed, then in each layer
 //! attention and the feed-forward network, each added to the stream and normed after it, then
-//! pooling. Rows of the batch go through in tiles of [`TILE`], attention and pooling go by document;
-//! each piece of work writes its own rows, so the number of threads changes nothing.
+//! pooling. Rows of the batch go through in tiles of [`TILE`], attention and pooling by document.
+//! Each piece of work writes its own rows, so the number of threads changes nothing.
 
 mod attention;
 mod config;

@@ -1,4 +1,5 @@
-//! Exponential, error function, activations and norms, written so that the compiler vectorises them.
+//! Exponential, error function, activations and norms, so written that the compiler vectorises
+//! them.
 //!
 //! Sums run in [`LANES`] fixed lanes, which are then added in order, and products and sums are
 //! never fused: so these functions give the same bits on every machine, however wide its vectors
@@ -40,8 +41,8 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// erf(x) with a relative error of at most 2.4·10⁻⁷ and an absolute one of at most 1.5·10⁻⁷.
 ///
-/// Up to 1, x + x·p(x²); beyond, 1 - e^(-q(x)), both polynomials fitted for the least largest relative
-/// error (1.2·10⁻⁹ and 1.6·10⁻⁸ before rounding). Both are computed and one is chosen, because a
+/// Up to 1, x + x·p(x²); beyond, 1 - e^(-q(x)), both polynomials fitted for the least relative error
+/// (1.2·10⁻⁹ and 1.6·10⁻⁸ before rounding). Both are computed and one is chosen, because a
 /// branch could not be vectorised. The standard library has no `erf`.
 #[inline(always)]
 #[allow(

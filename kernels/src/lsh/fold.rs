@@ -7,8 +7,8 @@ use super::philox::philox;
 /// and Strings", arXiv 1504.06804, section 3.4), cell = (Σ aᵢ·xᵢ + c mod 2⁶⁴)/2³² · B/2³².
 ///
 /// It is strongly universal: over the draws of a and c, two rows of integers that differ anywhere
-/// share a cell with probability 1/B to within 2⁻³¹. A bare remainder would put buckets that stand B
-/// apart into one cell for every row alike.
+/// share a cell with probability 1/B to within 2⁻³¹. A bare remainder would put buckets that stand
+/// B apart into one cell for every row alike.
 pub(super) struct Fold {
     factors: Vec<u64>,
     addend: u64,
@@ -31,8 +31,8 @@ impl Fold {
 
     /// The cell of a row's integers, below `cells`.
     ///
-    /// A negative integer x enters as 2³² + x, its remainder of a division that rounds down, so that
-    /// -1 and 1 are as different as any two.
+    /// A negative integer x enters as 2³² + x, its remainder of a division that rounds down, so
+    /// that -1 and 1 are as different as any two.
     pub(super) fn cell(&self, integers: &[i32]) -> u16 {
         let sum = integers
             .iter()

@@ -148,7 +148,10 @@ fn fault_a_configuration_that_is_not_supported() {
 
 #[test]
 fn fault_modules_that_are_not_supported() {
-    let module = |path: &str, kind: &str| json!({ "path": path, "type": format!("sentence_transformers.models.{kind}") });
+    let module = |path: &str, kind: &str| {
+        let kind = format!("sentence_transformers.models.{kind}");
+        json!({ "path": path, "type": kind })
+    };
     let cases = [
         (
             json!([
