@@ -11,7 +11,7 @@ help: ## List the targets
 build: ## Build the release binary, target/release/riffle
 	cargo build --release --locked
 
-models: ## Fetch the reference model into models/
+models: ## Fetch the reference model and the encoder into models/
 	scripts/fetch-models
 
 demo: models ## Score and curate real text on the CPU, and show what was kept and why (3 minutes)

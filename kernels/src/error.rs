@@ -18,6 +18,12 @@ pub enum ModelError {
         /// The path as given.
         path: PathBuf,
     },
+    /// The path is no directory of an encoder.
+    #[error("{path} is no directory with config.json, tokenizer.json and *.safetensors")]
+    NotAnEncoder {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
     Io {
@@ -35,7 +41,10 @@ pub enum ModelError {
         what: String,
     },
     /// The model is of a kind that is not implemented.
-    #[error("{path}: {what} is not supported; use a Llama-family model such as SmolLM2")]
+    #[error(
+        "{path}: {what} is not supported; use a Llama-family language model such as \
+         SmolLM2, or a BERT-family encoder such as all-MiniLM-L6-v2"
+    )]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -134,10 +143,10 @@ pub enum ScoreError {
     /// The GPU failed.
     #[error(transparent)]
     Cuda(#[from] CudaError),
-    /// A document's likelihood is not a number.
+    /// What the model gives for a document is not a number.
     #[error(
-        "the likelihood of document {document} of the batch is not finite; the model's weights \
-         are damaged"
+        "the model's result for document {document} of the batch is not finite; its weights are \
+         damaged"
     )]
     NotFinite {
         /// Its place in the batch, from 0.

@@ -1,8 +1,10 @@
-//! Language models that give documents their likelihood, and the tokenizers that go with them.
+//! Language models that give documents their likelihood, encoders that give them embeddings, and
+//! the tokenizers that go with them.
 //!
 //! [`load`] reads a model from a GGUF file or a Hugging Face directory and returns a
 //! [`LanguageModel`] with its [`Tokenizer`]. A model scores packed batches of documents, and a
 //! document's score has the same bits alone and in any batch, on any number of threads.
+//! [`load_encoder`] does the same for an [`Encoder`] with its [`EncoderTokenizer`].
 //!
 //! Shape legend, used in every comment of this crate:
 //! `T` rows (tokens of a batch), `C` channels (width of the residual stream), `F` channels inside
@@ -10,23 +12,31 @@
 //! `V` vocabulary.
 
 mod batch;
+mod bert;
 mod config;
+mod cpu;
 mod cuda;
+mod encoder;
 mod error;
 mod llama;
 mod load;
+mod lsh;
 mod model;
+mod normal;
 mod placement;
 mod source;
 mod tokenizer;
 
 pub use batch::Batch;
+pub use bert::{EncoderConfig, Pooling};
 pub use config::Config;
 pub use cuda::{
     CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
 };
+pub use encoder::{Embeddings, Encoder, LoadedEncoder, load_encoder};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, describe, load};
+pub use lsh::{Lsh, LshConfig, LshError};
 pub use model::{DocumentScore, LanguageModel, ModelInfo};
 pub use placement::{DeviceChoice, DeviceChoiceError};
-pub use tokenizer::{Encoded, Tokenizer};
+pub use tokenizer::{Encoded, EncoderTokenizer, Tokenizer};

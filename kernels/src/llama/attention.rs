@@ -3,9 +3,9 @@
 //! Blocks start at the document's own first row, not at a batch's tile: the shapes of all products
 //! follow from the document alone, and so do the bits.
 
-use super::elementwise::{exp_in_place, largest, total};
-use super::linear::{Strided, multiply};
 use crate::Config;
+use crate::cpu::elementwise::{exp_in_place, largest, total};
+use crate::cpu::linear::{Strided, multiply};
 
 /// Queries of a block. With the three query heads of a key/value head, 96 rows share one pass over
 /// the keys.
@@ -40,6 +40,8 @@ pub(super) struct Scratch {
     queries: Vec<f32>,
     /// Scores, then weights, `[queries · H/G, keys]`.
     scores: Vec<f32>,
+    /// Sums of the weights, `[queries · H/G]`.
+    sums: Vec<f32>,
     /// Weighted values, `[queries · H/G, D]`.
     values: Vec<f32>,
 }
@@ -63,6 +65,7 @@ pub(super) fn attend(
     let document = &qkv[block.document * qkv_stride..];
     scratch.queries.resize(rows * width, 0.0);
     scratch.scores.resize(rows * keys, 0.0);
+    scratch.sums.resize(rows, 0.0);
     scratch.values.resize(rows * width, 0.0);
     for kv_head in 0..config.kv_heads {
         let query = kv_head * group * width;
@@ -79,15 +82,21 @@ pub(super) fn attend(
         let queries = Strided::rows(&scratch.queries, rows, width, width);
         let scale = 1.0 / (width as f32).sqrt();
         multiply(&mut scratch.scores, keys, queries, key.transposed(), scale);
-        let weights = |scores: &mut [f32]| softmax_causal(scores, keys, block.start, group);
-        let sums = pulp::Arch::new().dispatch(
+        let seen = scratch.scores.chunks_exact_mut(keys).enumerate();
+        let seen = seen.zip(&mut scratch.sums);
+        pulp::Arch::new().dispatch(
             #[inline(always)]
-            || weights(&mut scratch.scores),
+            || softmax_causal(seen, block.start, group),
         );
         let weights = Strided::rows(&scratch.scores, rows, keys, keys);
         multiply(&mut scratch.values, width, weights, value, 1.0);
 
-        for (row, (values, sum)) in scratch.values.chunks_exact(width).zip(&sums).enumerate() {
+        for (row, (values, sum)) in scratch
+            .values
+            .chunks_exact(width)
+            .zip(&scratch.sums)
+            .enumerate()
+        {
             let (t, head) = (row / group, row % group);
             let to = &mut out[t * config.query_width() + query + head * width..][..width];
             to.iter_mut()
@@ -97,18 +106,20 @@ pub(super) fn attend(
     }
 }
 
-/// Turns each row of scores into exp(score - largest), 0 past the row's own position, and returns
-/// the rows' sums. Dividing by the sum is left to the weighted values, which are fewer.
+/// Turns each row of scores into exp(score - largest), 0 past the row's own position, and notes the
+/// rows' sums. Dividing by the sum is left to the weighted values, which are fewer.
 #[inline(always)]
-fn softmax_causal(scores: &mut [f32], keys: usize, start: usize, group: usize) -> Vec<f32> {
-    let rows = scores.chunks_exact_mut(keys).enumerate();
-    rows.map(|(row, scores)| {
+fn softmax_causal<'a>(
+    rows: impl Iterator<Item = ((usize, &'a mut [f32]), &'a mut f32)>,
+    start: usize,
+    group: usize,
+) {
+    for ((row, scores), sum) in rows {
         let (seen, hidden) = scores.split_at_mut(start + row / group + 1);
         exp_in_place(seen, largest(seen));
         hidden.fill(0.0);
-        total(seen)
-    })
-    .collect()
+        *sum = total(seen);
+    }
 }
 
 #[cfg(test)]

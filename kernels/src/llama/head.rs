@@ -5,8 +5,8 @@
 //! arXiv 1805.02867). All logits of 1,000 tokens would take 200 MB; a chunk takes 200 KB and stays
 //! in the cache.
 
-use super::elementwise::{largest, sum_exp};
-use super::linear::{Linear, PANEL, TILE};
+use crate::cpu::elementwise::{largest, sum_exp};
+use crate::cpu::linear::{Linear, PANEL, TILE};
 
 /// Panels of a chunk: 1,024 tokens of the vocabulary.
 const PANELS: usize = 16;

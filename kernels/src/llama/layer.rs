@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::attention::{self, Block};
-use super::elementwise::{add, rms_norm, swiglu};
-use super::linear::{Linear, TILE};
 use super::rope::Rope;
+use crate::cpu::elementwise::{add, rms_norm, swiglu};
+use crate::cpu::linear::{Linear, TILE};
 use crate::source::{LayerPart, Part, Source};
 use crate::{Config, ModelError};
 
@@ -64,7 +64,7 @@ impl Scratch {
     /// Buffers for a number of rows, which is a multiple of [`TILE`].
     pub(super) fn new(config: &Config, rows: usize) -> Self {
         let qkv_width = config.query_width() + 2 * config.kv_width();
-        let qkv_stride = qkv_width.next_multiple_of(super::linear::PANEL);
+        let qkv_stride = qkv_width.next_multiple_of(crate::cpu::linear::PANEL);
         Scratch {
             qkv: vec![0.0; rows * qkv_stride],
             qkv_stride,
@@ -204,13 +204,12 @@ impl Layer {
     /// Adds a projection's result, in its own stride, to a tile of the residual stream.
     fn add_tile(&self, stream: &mut [f32], projected: &[f32]) {
         let (width, stride) = (self.output.outputs(), self.output.out_stride());
+        let rows = stream.chunks_exact_mut(width);
+        let rows = rows.zip(projected.chunks_exact(stride));
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (row, projected) in stream
-                    .chunks_exact_mut(width)
-                    .zip(projected.chunks_exact(stride))
-                {
+                for (row, projected) in rows {
                     add(row, projected);
                 }
             },
@@ -242,10 +241,11 @@ impl FeedForward {
 /// RMSNorm of each row of a tile, `[TILE, C]`.
 pub(super) fn norm_tile(tile: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = gain.len();
+    let rows = tile.chunks_exact(width).zip(out.chunks_exact_mut(width));
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (row, out) in tile.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            for (row, out) in rows {
                 rms_norm(row, gain, epsilon, out);
             }
         },

@@ -6,20 +6,19 @@
 //! rayon, and each piece of it writes its own rows, so the number of threads changes nothing.
 
 mod attention;
-mod elementwise;
 mod head;
 mod layer;
-mod linear;
 pub(crate) mod rope;
 
 use rayon::prelude::*;
 
 use crate::batch::groups;
+use crate::cpu::linear::{Linear, TILE};
+use crate::cpu::{backend, start_threads};
 use crate::source::{Part, Source};
 use crate::{Batch, Config, DocumentScore, LanguageModel, ModelError, ModelInfo, ScoreError};
 use attention::Block;
 use layer::{Layer, Rows, Scratch};
-use linear::{Linear, TILE};
 use rope::Rope;
 
 /// Rows scored together; more wait. Bounds the memory of a call (12 KB a row for SmolLM2-135M)
@@ -48,11 +47,6 @@ impl Llama {
         threads: usize,
     ) -> Result<Self, ModelError> {
         let config = source.config().clone();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|thread| format!("model-{thread}"))
-            .build()
-            .map_err(|source| ModelError::Threads { threads, source })?;
         let embedding = Linear::stack(&[source.tensor(Part::Embedding)?], config.width);
         let layers = (0..config.layers)
             .map(|layer| Layer::load(source, layer))
@@ -72,7 +66,7 @@ impl Llama {
             context_tokens: config.context,
             vocabulary: config.vocabulary,
             weight_bytes,
-            backend: format!("cpu f32 {}", vector_extension()),
+            backend: backend(),
         };
         let rope = Rope::new(config.rope_base, config.head_width);
         Ok(Llama {
@@ -84,7 +78,7 @@ impl Llama {
             final_norm,
             head,
             rope,
-            threads: pool,
+            threads: start_threads(threads)?,
         })
     }
 
@@ -160,22 +154,5 @@ impl LanguageModel for Llama {
             Some(document) => Err(ScoreError::NotFinite { document }),
             None => Ok(scores),
         }
-    }
-}
-
-/// The instructions that `gemm` chooses on this machine; its rounding follows from them.
-fn vector_extension() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-    }
-    match cfg!(target_arch = "aarch64") {
-        true => "neon",
-        false => "scalar",
     }
 }

@@ -1,42 +1,20 @@
-//! Hugging Face directories: config.json, tokenizer.json and safetensors, in one file or sharded.
-//!
-//! Headers are parsed by the `safetensors` crate; offsets are checked here against the length of
-//! each file, and tensors are read one at a time, so a model larger than memory fails before
-//! anything is allocated.
+//! Hugging Face directories of a decoder: config.json, tokenizer.json and safetensors.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
-use super::{LayerPart, Part, Source, check_all_used, check_shape, without_backtrace};
+use super::json::{malformed, read_json, read_limited};
+use super::safetensors::Safetensors;
+use super::{LayerPart, Part, Source};
 use crate::{Config, ModelError, Tokenizer};
-
-/// Longest JSON file or safetensors header read; tokenizer.json of 250,000 tokens takes 35 MB.
-const JSON_BYTES_MAX: u64 = 128 << 20;
-/// Most shards of one model.
-const SHARDS_MAX: usize = 1024;
 
 /// An opened Hugging Face directory.
 pub(crate) struct HuggingFace {
     path: PathBuf,
     config: Config,
     begin: Option<usize>,
-    shards: Vec<Shard>,
-    places: HashMap<String, usize>,
-}
-
-/// One safetensors file.
-struct Shard {
-    path: PathBuf,
-    file: File,
-    header: Metadata,
-    data_offset: u64,
+    tensors: Safetensors,
 }
 
 /// config.json, as far as it shapes a Llama-family decoder.
@@ -72,12 +50,6 @@ struct Rope {
     rope_theta: Option<f64>,
 }
 
-/// model.safetensors.index.json: which shard holds which tensor.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: HashMap<String, String>,
-}
-
 impl HuggingFace {
     /// Opens a directory and checks every header, without reading weights.
     pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
@@ -96,59 +68,22 @@ impl HuggingFace {
         let begin = json.bos_token_id;
         let config = json.check(path, &config_path)?;
         config.check(&config_path)?;
-        let shards = open_shards(path)?;
-        let mut places = HashMap::new();
-        for (place, shard) in shards.iter().enumerate() {
-            places.extend(shard.header.tensors().into_keys().map(|name| (name, place)));
-        }
-        let model = HuggingFace {
+        let tensors = Safetensors::open(path)?;
+        let parts = Part::all(&config).into_iter();
+        // Frequencies are computed, and a tied head is the embedding again.
+        tensors.check(
+            parts.map(|part| (name(part), part.shape(&config))),
+            |tensor| {
+                tensor.ends_with("rotary_emb.inv_freq")
+                    || (config.tied && tensor == name(Part::Head))
+            },
+        )?;
+        Ok(HuggingFace {
             path: path.into(),
             config,
             begin,
-            shards,
-            places,
-        };
-        model.check_tensors()?;
-        Ok(model)
-    }
-
-    /// Fails unless the shards hold exactly the decoder's tensors, each of its shape.
-    fn check_tensors(&self) -> Result<(), ModelError> {
-        let mut used = HashSet::new();
-        for part in Part::all(&self.config) {
-            let name = name(part);
-            let (shard, info) = self.info(&name)?;
-            check_shape(&shard.path, &name, &info.shape, &part.shape(&self.config))?;
-            if dtype(info.dtype).is_none() {
-                let what = format!("the tensor {name} of type {:?}", info.dtype);
-                return Err(ModelError::Unsupported {
-                    path: shard.path.clone(),
-                    what,
-                });
-            }
-            used.insert(name);
-        }
-        // Frequencies are computed, and a tied head is the embedding again.
-        let redundant = |name: &&str| {
-            name.ends_with("rotary_emb.inv_freq")
-                || (self.config.tied && **name == *self::name(Part::Head))
-        };
-        let names = self
-            .places
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !redundant(name));
-        check_all_used(&self.path, names, &used)
-    }
-
-    fn info(&self, name: &str) -> Result<(&Shard, &TensorInfo), ModelError> {
-        let found = self.places.get(name).map(|place| &self.shards[*place]);
-        found
-            .and_then(|shard| Some((shard, shard.header.info(name)?)))
-            .ok_or_else(|| ModelError::Missing {
-                path: self.path.clone(),
-                key: format!("the tensor {name}"),
-            })
+            tensors,
+        })
     }
 }
 
@@ -164,21 +99,7 @@ impl Source for HuggingFace {
     }
 
     fn tensor(&mut self, part: Part) -> Result<Vec<f32>, ModelError> {
-        let (shard, info) = self.info(&name(part))?;
-        let (start, end) = info.data_offsets;
-        let io = |source| ModelError::Io {
-            path: shard.path.clone(),
-            source,
-        };
-        let mut bytes = vec![0; end - start];
-        let mut file = &shard.file;
-        file.seek(SeekFrom::Start(shard.data_offset + start as u64))
-            .map_err(io)?;
-        file.read_exact(&mut bytes).map_err(io)?;
-        let dtype = dtype(info.dtype).expect("check_tensors has let no other type pass");
-        Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|e| malformed(&shard.path, without_backtrace(e)))
+        self.tensors.read(&name(part))
     }
 }
 
@@ -229,106 +150,6 @@ impl ConfigJson {
     }
 }
 
-/// The safetensors files of a directory: those of the index, or model.safetensors alone.
-fn open_shards(path: &Path) -> Result<Vec<Shard>, ModelError> {
-    let index_path = path.join("model.safetensors.index.json");
-    if !index_path.exists() {
-        return Ok(vec![Shard::open(&path.join("model.safetensors"))?]);
-    }
-    let index: Index = read_json(&index_path)?;
-    let names: BTreeSet<&String> = index.weight_map.values().collect();
-    if names.len() > SHARDS_MAX {
-        return Err(malformed(
-            &index_path,
-            format!("{} shards, more than {SHARDS_MAX}", names.len()),
-        ));
-    }
-    let open = |name: &&String| {
-        // A name is a file of this directory, never a way out of it.
-        let is_plain = Path::new(name)
-            .file_name()
-            .is_some_and(|plain| plain == name.as_str());
-        match is_plain {
-            true => Shard::open(&path.join(name)),
-            false => Err(malformed(
-                &index_path,
-                format!("{name:?} is no plain file name"),
-            )),
-        }
-    };
-    names.iter().map(open).collect()
-}
-
-impl Shard {
-    /// Opens a safetensors file and checks that each tensor lies inside it.
-    fn open(path: &Path) -> Result<Self, ModelError> {
-        let io = |source| ModelError::Io {
-            path: path.into(),
-            source,
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let file_bytes = file.metadata().map_err(io)?.len();
-        let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(io)?;
-        let length = u64::from_le_bytes(length);
-        if length > JSON_BYTES_MAX.min(file_bytes - 8) {
-            return Err(malformed(path, format!("a header of {length} bytes")));
-        }
-        let mut header = vec![0; length as usize];
-        file.read_exact(&mut header).map_err(io)?;
-        let header: Metadata = serde_json::from_slice(&header).map_err(|e| malformed(path, e))?;
-        let shard = Shard {
-            path: path.into(),
-            file,
-            header,
-            data_offset: 8 + length,
-        };
-        for (name, info) in shard.header.tensors() {
-            shard.check_place(&name, info, file_bytes)?;
-        }
-        Ok(shard)
-    }
-
-    /// Fails unless a tensor's bytes are as many as its shape needs, and inside the file.
-    fn check_place(
-        &self,
-        name: &str,
-        info: &TensorInfo,
-        file_bytes: u64,
-    ) -> Result<(), ModelError> {
-        let (start, end) = info.data_offsets;
-        let values = info
-            .shape
-            .iter()
-            .try_fold(1usize, |product, n| product.checked_mul(*n));
-        let needed = values.and_then(|values| values.checked_mul(info.dtype.bitsize()));
-        let held = end
-            .checked_sub(start)
-            .and_then(|bytes| bytes.checked_mul(8));
-        if needed.is_none() || needed != held {
-            return Err(malformed(
-                &self.path,
-                format!("the tensor {name} has a wrong size"),
-            ));
-        }
-        if end as u64 > file_bytes - self.data_offset {
-            let what = format!("the tensor {name} goes past the file's {file_bytes} bytes");
-            return Err(malformed(&self.path, what));
-        }
-        Ok(())
-    }
-}
-
-/// candle's name of a supported element type.
-fn dtype(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        _ => None,
-    }
-}
-
 /// The tensor's name in a Hugging Face model.
 fn name(part: Part) -> String {
     let (layer, part) = match part {
@@ -349,34 +170,4 @@ fn name(part: Part) -> String {
         LayerPart::Down => "mlp.down_proj",
     };
     format!("model.layers.{layer}.{part}.weight")
-}
-
-fn malformed(path: &Path, what: impl ToString) -> ModelError {
-    ModelError::Malformed {
-        path: path.into(),
-        what: what.to_string(),
-    }
-}
-
-fn read_limited(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let io = |source| ModelError::Io {
-        path: path.into(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(io)?;
-    file.take(JSON_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    if bytes.len() as u64 > JSON_BYTES_MAX {
-        return Err(malformed(
-            path,
-            format!("it is longer than {JSON_BYTES_MAX} bytes"),
-        ));
-    }
-    Ok(bytes)
-}
-
-fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, ModelError> {
-    serde_json::from_slice(&read_limited(path)?).map_err(|e| malformed(path, e))
 }

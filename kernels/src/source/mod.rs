@@ -6,11 +6,15 @@
 
 mod gguf;
 mod huggingface;
+pub(crate) mod json;
+pub(crate) mod safetensors;
+mod sentence;
 
 use std::path::Path;
 
 pub(crate) use gguf::Gguf;
 pub(crate) use huggingface::HuggingFace;
+pub(crate) use sentence::SentenceDirectory;
 
 use crate::{Config, ModelError, Tokenizer};
 
@@ -129,7 +133,7 @@ fn check_shape(
     })
 }
 
-/// Fails when a file holds a tensor that the decoder would not use.
+/// Fails when a file holds a tensor that the model would not use.
 ///
 /// Leaving one out (a bias, say, or scaled rotary frequencies) gives wrong scores without a sign.
 fn check_all_used<'a>(

@@ -5,8 +5,11 @@
 //! wherever the letters end, and a space or a punctuation mark only ever begins a piece that holds
 //! letters. So between a letter and a following space or mark there is always an end of a piece,
 //! however the text goes on; and what was matched before it did not look past it. Where every digit
-//! is split off first, so is there around a digit. A property test holds this against the whole
-//! text's tokens.
+//! is split off first, so is there around a digit.
+//!
+//! BERT's tokenizers first change letters one by one (accents off, lower case), in which nothing
+//! passes a space, and then split at white space and around every mark and every Han character: so
+//! a text may be cut before any of these. Property tests hold this against the whole text's tokens.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -20,18 +23,29 @@ pub(super) enum Splits {
     Words,
     /// Every digit off, then by GPT-2's pattern.
     DigitsAndWords,
+    /// As BERT does: at white space, and around each mark and Han character.
+    Bert,
 }
 
 impl Splits {
     /// How a tokenizer read from tokenizer.json splits.
     ///
-    /// Known for a pre-tokenizer of the byte level's own pattern, with or without digits before,
-    /// when there is no normalizer and no added token other than special ones.
+    /// Known for a pre-tokenizer of the byte level's own pattern, with or without digits before and
+    /// without a normalizer, and for BERT's own; but not with added tokens other than special ones.
     pub(super) fn of(tokenizer: &Tokenizer) -> Self {
         let added = tokenizer.get_added_tokens_decoder();
-        if tokenizer.get_normalizer().is_some() || added.values().any(|token| !token.special) {
+        if added.values().any(|token| !token.special) {
             return Splits::Unknown;
         }
+        let normalizer = tokenizer.get_normalizer().map(serde_json::to_value);
+        let is_bert = |normalizer: &Value| {
+            normalizer["type"] == "BertNormalizer" && normalizer["handle_chinese_chars"] == true
+        };
+        let normalized = match normalizer {
+            None => false,
+            Some(Ok(normalizer)) if is_bert(&normalizer) => true,
+            Some(_) => return Splits::Unknown,
+        };
         let splitter = tokenizer.get_pre_tokenizer().map(serde_json::to_value);
         let Some(Ok(splitter)) = splitter else {
             return Splits::Unknown;
@@ -47,6 +61,8 @@ impl Splits {
         };
         let digits = |step: &Value| step["type"] == "Digits" && step["individual_digits"] == true;
         match steps.as_slice() {
+            [step] if normalized && step["type"] == "BertPreTokenizer" => Splits::Bert,
+            _ if normalized => Splits::Unknown,
             [pattern] if by_pattern(pattern) => Splits::Words,
             [first, pattern] if digits(first) && by_pattern(pattern) => Splits::DigitsAndWords,
             _ => Splits::Unknown,
@@ -72,6 +88,11 @@ impl Splits {
 
     /// Whether a piece always ends between two characters.
     fn is_end(self, before: char, after: char) -> bool {
+        if self == Splits::Bert {
+            return matches!(after, ' ' | '\n' | '\r' | '\t' | '一'..='龥')
+                || after.is_ascii_punctuation()
+                || ends_letters(after);
+        }
         let around_digit = before.is_numeric() || after.is_numeric();
         (is_letter(before) && ends_letters(after))
             || (self == Splits::DigitsAndWords && around_digit)
@@ -122,5 +143,17 @@ mod tests {
         assert_eq!(Splits::DigitsAndWords.place("ab12", 1), 2);
         assert_eq!(Splits::DigitsAndWords.place("12  34", 1), 1);
         assert_eq!(Splits::Unknown.place("ab 12", 1), 5);
+    }
+
+    #[test]
+    fn a_cut_stands_before_spaces_marks_and_han_for_bert() {
+        let place = |text: &str, from| Splits::Bert.place(text, from);
+        assert_eq!(place("one two", 1), 3);
+        assert_eq!(place("42  43", 1), 2);
+        assert_eq!(place("don't", 1), 3);
+        assert_eq!(place("の川", 1), 3);
+        assert_eq!(place("のの", 1), 6);
+        // A form feed is dropped by the normalizer: the letters around it are one word.
+        assert_eq!(place("a\u{c}b", 1), 3);
     }
 }

@@ -4,6 +4,8 @@
 //! the choice of the separator, and reading only as much of a long text as the token limit needs.
 
 mod cut;
+mod encoder;
+mod pieces;
 
 use std::path::Path;
 
@@ -15,19 +17,17 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 
 use crate::{ModelError, TokenizeError};
 use cut::Splits;
+pub use encoder::EncoderTokenizer;
+use pieces::Pieces;
 
 /// The separator's spelling in GPT-2's family, preferred over the model's beginning-of-sequence
 /// token because chat models put the start of a chat turn there.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// Bytes of text read first for each token wanted. English takes about 4.5 a token.
-const BYTES_PER_TOKEN: usize = 8;
-
 /// A tokenizer; share it by reference between any number of threads.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pieces: Pieces,
     separator: u32,
-    splits: Splits,
 }
 
 /// The tokens of one text.
@@ -92,9 +92,8 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(splitter));
         Ok(Tokenizer {
-            inner,
+            pieces: Pieces { inner, splits },
             separator,
-            splits,
         })
     }
 
@@ -104,22 +103,10 @@ impl Tokenizer {
         json: &[u8],
         begin: Option<usize>,
     ) -> Result<Self, ModelError> {
-        let malformed = |e| ModelError::Malformed {
-            path: path.into(),
-            what: format!("{e}"),
-        };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(malformed)?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(malformed)?;
-        inner.set_encode_special_tokens(true);
-        let end_of_text = inner.token_to_id(END_OF_TEXT).map(|id| id as usize);
+        let pieces = Pieces::from_json(path, json)?;
+        let end_of_text = pieces.inner.token_to_id(END_OF_TEXT).map(|id| id as usize);
         let separator = separator(path, end_of_text.or(begin))?;
-        let splits = Splits::of(&inner);
-        Ok(Tokenizer {
-            inner,
-            separator,
-            splits,
-        })
+        Ok(Tokenizer { pieces, separator })
     }
 
     /// The id that a model puts before every document.
@@ -129,11 +116,7 @@ impl Tokenizer {
 
     /// One more than the largest token id.
     pub fn vocabulary(&self) -> usize {
-        self.inner
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .map_or(0, |largest| largest as usize + 1)
+        self.pieces.vocabulary()
     }
 
     /// The first `tokens_max` tokens of a text, and whether there were more.
@@ -146,23 +129,7 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError`] when the tokenizer has no token for a part of the text.
     pub fn encode(&self, text: &str, tokens_max: usize) -> Result<Encoded, TokenizeError> {
-        let mut bytes = tokens_max.saturating_add(1).saturating_mul(BYTES_PER_TOKEN);
-        loop {
-            let read = &text[..self.splits.place(text, bytes)];
-            let encoding = self.inner.encode_fast(read, false);
-            let encoding = encoding.map_err(|e| TokenizeError {
-                what: e.to_string(),
-            })?;
-            let ids = encoding.get_ids();
-            if ids.len() > tokens_max || read.len() == text.len() {
-                let truncated = ids.len() > tokens_max;
-                return Ok(Encoded {
-                    ids: ids[..ids.len().min(tokens_max)].to_vec(),
-                    truncated,
-                });
-            }
-            bytes = bytes.saturating_mul(4);
-        }
+        self.pieces.first(text, tokens_max)
     }
 }
 

@@ -12,26 +12,26 @@ use rayon::prelude::*;
 
 /// Rows of a tile: a multiple of the six rows that `gemm`'s AVX-512 kernel keeps in registers.
 /// Larger tiles are no faster (48: 98 GFLOP/s, 96: 93, 192: 100) and waste more of a batch's end.
-pub(super) const TILE: usize = 48;
+pub(crate) const TILE: usize = 48;
 /// Output channels of a panel: the four registers of sixteen that `gemm`'s AVX-512 kernel takes.
-pub(super) const PANEL: usize = 64;
+pub(crate) const PANEL: usize = 64;
 /// Channels summed over in one call. `gemm` splits a longer sum by the sizes of the machine's
 /// caches; up to this it never does.
 const DEPTH: usize = 512;
 
 /// A matrix given by its first element and the distances between columns and between rows.
 #[derive(Clone, Copy)]
-pub(super) struct Strided<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) row_stride: usize,
-    pub(super) column_stride: usize,
+pub(crate) struct Strided<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
 }
 
 impl<'a> Strided<'a> {
     /// `rows` rows of `columns` values that start `row_stride` values apart.
-    pub(super) fn rows(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(crate) fn rows(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         Strided {
             values,
             rows,
@@ -42,7 +42,7 @@ impl<'a> Strided<'a> {
     }
 
     /// The transposed matrix, of the same values.
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Strided {
             rows: self.columns,
             columns: self.rows,
@@ -64,7 +64,7 @@ impl<'a> Strided<'a> {
 ///
 /// The sum over `left`'s columns is split into runs of [`DEPTH`], so the bits depend on the shapes
 /// given and on nothing else.
-pub(super) fn multiply(
+pub(crate) fn multiply(
     out: &mut [f32],
     out_stride: usize,
     left: Strided<'_>,
@@ -117,7 +117,7 @@ pub(super) fn multiply(
 /// A weight matrix `[outputs, inputs]`, stored for multiplication.
 ///
 /// Panel `p` holds outputs `64p..64p + 64` as `[inputs, 64]`; the last is filled up with zeros.
-pub(super) struct Linear {
+pub(crate) struct Linear {
     panels: Vec<f32>,
     outputs: usize,
     inputs: usize,
@@ -125,7 +125,7 @@ pub(super) struct Linear {
 
 impl Linear {
     /// Stores matrices of equal input width, one under the other, each in rows `[outputs, inputs]`.
-    pub(super) fn stack(matrices: &[Vec<f32>], inputs: usize) -> Self {
+    pub(crate) fn stack(matrices: &[Vec<f32>], inputs: usize) -> Self {
         let rows: Vec<&[f32]> = matrices
             .iter()
             .flat_map(|m| m.chunks_exact(inputs))
@@ -150,22 +150,22 @@ impl Linear {
     }
 
     /// Output channels.
-    pub(super) fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
     /// Input channels.
-    pub(super) fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
 
     /// Memory of the weights, in bytes.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         4 * self.panels.len() as u64
     }
 
     /// Copies the weights of one output, `[inputs]`: the embedding of a token.
-    pub(super) fn row(&self, output: usize, row: &mut [f32]) {
+    pub(crate) fn row(&self, output: usize, row: &mut [f32]) {
         let panel = &self.panels[output / PANEL * PANEL * self.inputs..];
         for (input, value) in row.iter_mut().enumerate() {
             *value = panel[input * PANEL + output % PANEL];
@@ -173,7 +173,7 @@ impl Linear {
     }
 
     /// A tile `[TILE, inputs]` times the weights of `panels`, to `[TILE, out_stride]`.
-    pub(super) fn apply_panels(
+    pub(crate) fn apply_panels(
         &self,
         tile: &[f32],
         panels: std::ops::Range<usize>,
@@ -189,17 +189,17 @@ impl Linear {
     }
 
     /// Panels of the matrix.
-    pub(super) fn panels(&self) -> usize {
+    pub(crate) fn panels(&self) -> usize {
         self.outputs.div_ceil(PANEL)
     }
 
     /// Output channels with those that fill up the last panel: the row stride of [`Self::apply`].
-    pub(super) fn out_stride(&self) -> usize {
+    pub(crate) fn out_stride(&self) -> usize {
         self.panels() * PANEL
     }
 
     /// A tile `[TILE, inputs]` times all weights, to `[TILE, out_stride]`.
-    pub(super) fn apply(&self, tile: &[f32], out: &mut [f32]) {
+    pub(crate) fn apply(&self, tile: &[f32], out: &mut [f32]) {
         self.apply_panels(tile, 0..self.panels(), out, self.out_stride());
     }
 }
