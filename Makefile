@@ -3,32 +3,35 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test emulate lint bench models kafka build
+.PHONY: help demo test emulate lint bench models kafka build compiler
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## Build the release binary, target/release/riffle
+compiler:
+	@scripts/fetch-compiler
+
+build: compiler ## Build the release binary, target/release/riffle
 	cargo build --release --locked
 
 models: ## Fetch the reference model and the encoder into models/
 	scripts/fetch-models
 
-demo: models ## Score and curate real text on the CPU, and show what was kept and why (3 minutes)
+demo: compiler models ## Score and curate real text on the CPU, and show what was kept and why (3 minutes)
 	cargo build --release --locked --bin riffle --example demo
 	scripts/demo
 
-test: models ## Run every test, with a real Kafka broker and kcat, and compile every kernel
+test: compiler models ## Run every test, with a real Kafka broker and kcat, and compile every kernel
 	scripts/kafka fetch
 	scripts/fetch-kcat
 	scripts/fetch-nvrtc
 	cargo test --workspace --locked
 
-emulate: models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
+emulate: compiler models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc
 	cargo test -p riffle-kernels --lib --locked cuda:: -- --include-ignored
 
-lint: ## Check formatting, lints and dependencies
+lint: compiler ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/cargo-deny check
