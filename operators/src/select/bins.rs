@@ -13,7 +13,7 @@ use crate::select::order::{Amount, Place, Span};
 /// A bin of more documents is split before one of its ends is looked for.
 const FINE: usize = 64;
 /// No bin is made with more documents, so that no split is long.
-const COARSE: usize = 1 << 14;
+const COARSE: usize = 1 << 13;
 /// A bin that has grown to more is split, though nobody asks for its ends. Left to grow with the
 /// corpus, bins of 400,000 documents were split when a cut came by, and stopped an epoch for 15 ms.
 const GROWN: usize = 4 * COARSE;
