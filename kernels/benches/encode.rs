@@ -12,10 +12,12 @@
 //! hashing run on one thread. It should not win on batches shorter than one tile of 48 tokens,
 //! which are filled up to a tile.
 
+mod products;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use rayon::prelude::*;
+use products::Products;
 use riffle_kernels::{
     Batch, EncoderConfig, LoadOptions, LoadedEncoder, Lsh, LshConfig, load_encoder,
 };
@@ -46,7 +48,7 @@ fn main() {
     figure("threads", threads as f64, "threads");
     println!("# {:?}", loaded.encoder.describe());
 
-    let products = Products::new(&loaded.config, threads);
+    let products = products(&loaded.config, threads);
     let batches = LENGTHS.map(|length| batch_of(&loaded, length));
     let lsh = hashes(&loaded.config);
     let mut floor = Vec::new();
@@ -185,96 +187,14 @@ fn hashed_per_second(lsh: &Lsh, width: usize) -> f64 {
     HASHED as f64 / started.elapsed().as_secs_f64()
 }
 
-/// The matrix products of one layer, with nothing between them: the floor under embedding.
-struct Products {
-    threads: rayon::ThreadPool,
-    /// Inputs and outputs of each product.
-    shapes: [(usize, usize); 4],
-    weights: Vec<f32>,
-    rows: Vec<f32>,
-}
-
-/// Rows of a tile and outputs of a panel, as the model takes them.
-const TILE: usize = 48;
-const PANEL: usize = 64;
-const TILES: usize = 80;
-
-impl Products {
-    fn new(config: &EncoderConfig, threads: usize) -> Self {
-        let (width, hidden) = (config.width, config.hidden);
-        let shapes = [
-            (width, 3 * width),
-            (width, width),
-            (width, hidden),
-            (hidden, width),
-        ]
-        .map(|(inputs, outputs)| (inputs, outputs / PANEL * PANEL));
-        let largest = shapes
-            .iter()
-            .map(|(inputs, outputs)| inputs * outputs)
-            .max();
-        let inputs = width.max(hidden);
-        Products {
-            threads: rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .expect("threads start"),
-            shapes,
-            weights: (0..largest.unwrap_or(0))
-                .map(|i| (i % 17) as f32 / 17.0)
-                .collect(),
-            rows: (0..TILE * inputs).map(|i| (i % 13) as f32 / 13.0).collect(),
-        }
-    }
-
-    fn operations_per_second(&self) -> f64 {
-        let started = Instant::now();
-        self.threads.install(|| {
-            (0..TILES).into_par_iter().for_each(|_| {
-                let mut out = vec![0.0; TILE * PANEL];
-                for (inputs, outputs) in self.shapes {
-                    self.weights[..inputs * outputs]
-                        .chunks_exact(inputs * PANEL)
-                        .for_each(|panel| product(&self.rows, panel, inputs, &mut out));
-                }
-                std::hint::black_box(out);
-            });
-        });
-        let products: usize = self
-            .shapes
-            .iter()
-            .map(|(inputs, outputs)| inputs * outputs)
-            .sum();
-        (2 * TILES * TILE * products) as f64 / started.elapsed().as_secs_f64()
-    }
-}
-
-/// `[TILE, inputs]` times a panel `[inputs, PANEL]`.
-fn product(rows: &[f32], panel: &[f32], inputs: usize, out: &mut [f32]) {
-    assert!(rows.len() >= TILE * inputs && panel.len() == inputs * PANEL);
-    assert!(out.len() == TILE * PANEL);
-    // SAFETY: the assertions are the extents of the three matrices, all dense and in rows.
-    unsafe {
-        gemm::gemm(
-            TILE,
-            PANEL,
-            inputs,
-            out.as_mut_ptr(),
-            1,
-            PANEL as isize,
-            false,
-            rows.as_ptr(),
-            1,
-            inputs as isize,
-            panel.as_ptr(),
-            1,
-            PANEL as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+/// The products of one layer of the encoder.
+fn products(config: &EncoderConfig, threads: usize) -> Products {
+    let (width, hidden) = (config.width, config.hidden);
+    let shapes = [
+        (width, 3 * width),
+        (width, width),
+        (width, hidden),
+        (hidden, width),
+    ];
+    Products::new(shapes, 80, threads)
 }

@@ -12,10 +12,12 @@
 //! processor time still says what a quiet core does. It should not win on batches shorter than one tile of 48
 //! tokens, which are filled up to a tile, and a batch below 96 tokens runs on one thread.
 
+mod products;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use rayon::prelude::*;
+use products::Products;
 use riffle_kernels::{Batch, Config, LanguageModel, LoadOptions, Loaded, load};
 
 /// Tokens of a batch.
@@ -116,7 +118,7 @@ impl Case {
 
 /// Runs all rounds and prints the medians.
 fn measure(loaded: &mut Loaded, batches: Vec<(String, Batch)>, threads: usize, rounds: usize) {
-    let products = Products::new(&loaded.config, threads);
+    let products = products(&loaded.config, threads);
     let mut floor = Vec::new();
     let mut cases: Vec<Case> = batches
         .into_iter()
@@ -206,95 +208,14 @@ fn peak_memory_bytes() -> f64 {
     kilobytes.unwrap_or(0.0) * 1024.0
 }
 
-/// The matrix products of one layer, with nothing between them: the floor under scoring.
-struct Products {
-    threads: rayon::ThreadPool,
-    /// Inputs and outputs of each product.
-    shapes: [(usize, usize); 4],
-    weights: Vec<f32>,
-    rows: Vec<f32>,
-}
-
-/// Rows of a tile and outputs of a panel, as the model takes them.
-const TILE: usize = 48;
-const PANEL: usize = 64;
-const TILES: usize = 40;
-
-impl Products {
-    fn new(config: &Config, threads: usize) -> Self {
-        let qkv = config.query_width() + 2 * config.kv_width();
-        let shapes = [
-            (config.width, qkv),
-            (config.query_width(), config.width),
-            (config.width, 2 * config.hidden),
-            (config.hidden, config.width),
-        ]
-        .map(|(inputs, outputs)| (inputs, outputs / PANEL * PANEL));
-        let largest = shapes
-            .iter()
-            .map(|(inputs, outputs)| inputs * outputs)
-            .max()
-            .unwrap_or(0);
-        let inputs = shapes.iter().map(|(inputs, _)| *inputs).max().unwrap_or(0);
-        Products {
-            threads: rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .expect("threads start"),
-            shapes,
-            weights: (0..largest).map(|i| (i % 17) as f32 / 17.0).collect(),
-            rows: (0..TILE * inputs).map(|i| (i % 13) as f32 / 13.0).collect(),
-        }
-    }
-
-    fn operations_per_second(&self) -> f64 {
-        let started = Instant::now();
-        self.threads.install(|| {
-            (0..TILES).into_par_iter().for_each(|_| {
-                let mut out = vec![0.0; TILE * PANEL];
-                for (inputs, outputs) in self.shapes {
-                    self.weights[..inputs * outputs]
-                        .chunks_exact(inputs * PANEL)
-                        .for_each(|panel| product(&self.rows, panel, inputs, &mut out));
-                }
-                std::hint::black_box(out);
-            });
-        });
-        let products: usize = self
-            .shapes
-            .iter()
-            .map(|(inputs, outputs)| inputs * outputs)
-            .sum();
-        (2 * TILES * TILE * products) as f64 / started.elapsed().as_secs_f64()
-    }
-}
-
-/// `[TILE, inputs]` times a panel `[inputs, PANEL]`.
-fn product(rows: &[f32], panel: &[f32], inputs: usize, out: &mut [f32]) {
-    assert!(rows.len() >= TILE * inputs && panel.len() == inputs * PANEL);
-    assert!(out.len() == TILE * PANEL);
-    // SAFETY: the assertions are the extents of the three matrices, all dense and in rows.
-    unsafe {
-        gemm::gemm(
-            TILE,
-            PANEL,
-            inputs,
-            out.as_mut_ptr(),
-            1,
-            PANEL as isize,
-            false,
-            rows.as_ptr(),
-            1,
-            inputs as isize,
-            panel.as_ptr(),
-            1,
-            PANEL as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+/// The products of one layer of the decoder.
+fn products(config: &Config, threads: usize) -> Products {
+    let qkv = config.query_width() + 2 * config.kv_width();
+    let shapes = [
+        (config.width, qkv),
+        (config.query_width(), config.width),
+        (config.width, 2 * config.hidden),
+        (config.hidden, config.width),
+    ];
+    Products::new(shapes, 40, threads)
 }

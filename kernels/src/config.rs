@@ -51,17 +51,7 @@ impl Config {
             ("vocabulary", self.vocabulary, 1, 1 << 22),
             ("context length", self.context, 1, 1 << 22),
         ];
-        for (key, value, least, most) in limits {
-            if !(least..=most).contains(&value) {
-                return Err(ModelError::OutOfRange {
-                    path: path.into(),
-                    key: key.into(),
-                    value: value as u64,
-                    least: least as u64,
-                    most: most as u64,
-                });
-            }
-        }
+        check_limits(path, &limits)?;
         let unsupported = |what| {
             Err(ModelError::Unsupported {
                 path: path.into(),
@@ -118,6 +108,28 @@ impl Config {
         let products = self.parameters() as f64 - looked_up as f64;
         let attention = 2.0 * (self.layers * self.query_width() * (position + 1)) as f64;
         2.0 * (products + attention)
+    }
+}
+
+/// Passes when every quantity, given by name, value, least and most, is inside its limits.
+///
+/// # Errors
+/// [`ModelError::OutOfRange`] for the first that is not.
+pub(crate) fn check_limits(
+    path: &Path,
+    limits: &[(&str, usize, usize, usize)],
+) -> Result<(), ModelError> {
+    let outside =
+        |(_, value, least, most): &&(&str, usize, usize, usize)| !(least..=most).contains(&value);
+    match limits.iter().find(outside) {
+        None => Ok(()),
+        Some((key, value, least, most)) => Err(ModelError::OutOfRange {
+            path: path.into(),
+            key: (*key).into(),
+            value: *value as u64,
+            least: *least as u64,
+            most: *most as u64,
+        }),
     }
 }
 

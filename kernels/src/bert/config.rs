@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::ModelError;
+use crate::config::check_limits;
 
 /// The shape of an encoder. Every field is inside its limits once [`EncoderConfig::check`] has
 /// passed.
@@ -63,17 +64,7 @@ impl EncoderConfig {
             ("number of token types", self.token_types, 1, 1 << 10),
             ("token limit", self.tokens_max, 1, self.positions),
         ];
-        for (key, value, least, most) in limits {
-            if !(least..=most).contains(&value) {
-                return Err(ModelError::OutOfRange {
-                    path: path.into(),
-                    key: key.into(),
-                    value: value as u64,
-                    least: least as u64,
-                    most: most as u64,
-                });
-            }
-        }
+        check_limits(path, &limits)?;
         let unsupported = |what| {
             Err(ModelError::Unsupported {
                 path: path.into(),

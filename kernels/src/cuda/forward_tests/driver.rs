@@ -73,7 +73,7 @@ fn nvrtc() -> PathBuf {
 }
 
 #[test]
-#[ignore = "the others start it, in a process with a driver"]
+#[ignore = "no test by itself: the others run it in processes with a driver"]
 fn in_a_process_with_a_driver() {
     let (Some(library), Ok(task)) = (std::env::var_os(LIBRARY), std::env::var(TASK)) else {
         return;

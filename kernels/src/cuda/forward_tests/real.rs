@@ -95,7 +95,7 @@ fn oracle_real_texts_have_the_reference_likelihoods_with_wgmma() {
 }
 
 #[test]
-#[ignore = "takes some minutes"]
+#[ignore = "takes some minutes; `make emulate` runs it"]
 fn oracle_a_long_real_text_has_the_reference_likelihood() {
     check(Family::Ampere, &LONG, 1024);
     check(Family::Hopper, &LONG, 1024);
