@@ -76,6 +76,7 @@ mod document;
 mod draw;
 mod latest;
 pub mod select;
+mod sums;
 mod usage;
 
 pub use density::sample_by_density;
@@ -83,4 +84,5 @@ pub use document::{Change, DocumentHash, Record, Upsert};
 pub use draw::draw;
 pub use latest::latest;
 pub use select::{Amount, Band, Place, Quota, Rate, Selected, Stage, Summary, View, select};
+pub use sums::{Sum, in_full, sum_by_group};
 pub use usage::Usage;

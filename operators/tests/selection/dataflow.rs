@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, Once};
 
-use riffle_operators::{Change, Stage, Summary, Upsert, latest, select};
+use riffle_operators::{Change, Stage, Summary, Upsert, in_full, latest, select, sum_by_group};
 use timely::CommunicationConfig;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::probe::Handle;
@@ -17,6 +17,8 @@ use crate::scenario::{Epoch, Facts, Random, Scenario, by_draw, by_key};
 pub struct Told {
     pub changes: [Vec<Change<Facts>>; 2],
     pub summaries: [Vec<Summary>; 2],
+    /// By how much the mass of a group changed: of the live documents, and of what stage one keeps.
+    pub sums: [Vec<(u64, i64)>; 2],
 }
 
 /// All that is told of each of `epochs`, the first of which has the number `first`.
@@ -94,9 +96,14 @@ fn build(
         // By the second half, so that documents with equal first halves meet across workers.
         let pact = Exchange::new(|upsert: &Upsert<Facts>| upsert.id.halves()[1] >> 3);
         let live = latest(upserts, pact, |_, _| {});
+        let mass_of = |facts: &Facts| (u64::from(facts.group), i64::from(facts.mass));
+        let sums = sum_by_group(in_full(live.clone(), |facts| *facts), mass_of);
+        note(sums, told, first, |told| &mut told.sums[0]).probe_with(&probe);
         let one = select(live, one, by_key, |_, _| {});
         note(one.summaries, told, first, |told| &mut told.summaries[0]).probe_with(&probe);
         let kept = note(one.kept, told, first, |told| &mut told.changes[0]);
+        let sums = sum_by_group(kept.clone(), mass_of);
+        note(sums, told, first, |told| &mut told.sums[1]).probe_with(&probe);
         let two = select(kept, two, by_draw, |_, _| {});
         note(two.summaries, told, first, |told| &mut told.summaries[1]).probe_with(&probe);
         note(two.kept, told, first, |told| &mut told.changes[1]).probe_with(&probe);

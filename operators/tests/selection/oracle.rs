@@ -42,10 +42,15 @@ fn check(scenario: &Scenario) {
     let epochs = scenario.epochs();
     let mut live = Live::new();
     let mut kept = [Live::new(), Live::new()];
+    let mut sums = [BTreeMap::new(), BTreeMap::new()];
     for (epoch, told) in epochs.iter().zip(run(scenario, &epochs, 0)) {
         play(&mut live, epoch);
         let one = select(&live, scenario.quotas[0], by_key).kept;
         let two = select(&one, scenario.quotas[1], by_draw).kept;
+        for ((sums, changes), documents) in sums.iter_mut().zip(&told.sums).zip([&live, &one]) {
+            add(sums, changes);
+            assert_eq!(*sums, masses(documents));
+        }
         for ((kept, changes), expected) in kept.iter_mut().zip(&told.changes).zip([one, two]) {
             apply(kept, changes);
             assert!(
@@ -56,6 +61,24 @@ fn check(scenario: &Scenario) {
             );
         }
     }
+}
+
+/// Adds an epoch's differences to the sums by group; each of them must be one.
+fn add(sums: &mut BTreeMap<u64, i64>, changes: &[(u64, i64)]) {
+    for (group, mass) in changes {
+        assert_ne!(*mass, 0);
+        *sums.entry(*group).or_default() += mass;
+    }
+    sums.retain(|_, mass| *mass != 0);
+}
+
+fn masses(documents: &Live) -> BTreeMap<u64, i64> {
+    let mut masses = BTreeMap::new();
+    for facts in documents.values() {
+        *masses.entry(u64::from(facts.group)).or_default() += i64::from(facts.mass);
+    }
+    masses.retain(|_, mass| *mass != 0);
+    masses
 }
 
 /// What a stage should give.
