@@ -1,4 +1,4 @@
-//! What both dataflows stand on: a source that reads a log in epochs, and an operator that hands
+//! What both dataflows stand on: a source that reads logs in epochs, and an operator that hands
 //! work to threads of its own. A worker thread never blocks: reading, tokenizing, scoring and
 //! committing all happen elsewhere.
 
@@ -10,6 +10,6 @@ mod threads;
 
 pub use offload::{Batches, Job, Pool, offload};
 pub use pace::EpochLimits;
-pub use reading::{EpochReader, Until};
+pub use reading::{EpochReader, Input, Until};
 pub use source::{Epoch, Mark, Sending, log_source};
 pub use threads::Threads;

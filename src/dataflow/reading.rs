@@ -1,4 +1,4 @@
-//! Reads a log in epochs: replays what was committed before, then goes on at the sink's pace.
+//! Reads logs in epochs: replays what was committed before, then goes on at the sink's pace.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,37 +18,59 @@ const TICK: Duration = Duration::from_millis(20);
 /// Where reading ends: `None` while that is not known, or for ever.
 pub type Until = Box<dyn FnMut() -> Result<Option<Offsets>, EngineError> + Send>;
 
-/// What a source's thread needs to read its log.
-pub struct EpochReader {
+/// A log that a source reads.
+pub struct Input {
     /// Where the log is.
     pub store: Arc<dyn Store>,
     /// The log to read.
     pub log: String,
     /// Where the last commit's input ended.
     pub from: Offsets,
-    /// Whether everything before `from` is read first, as one epoch of its own.
+    /// Where to end.
+    pub until: Until,
+}
+
+impl Input {
+    fn has_ended(&mut self) -> Result<bool, EngineError> {
+        Ok((self.until)()?.is_some_and(|end| self.from.reaches(&end)))
+    }
+}
+
+/// What a source's thread needs to read its logs.
+///
+/// An epoch is made of what came from any of them. The first log is the stream; the others are
+/// looked at beside it, and should bring little.
+pub struct EpochReader {
+    /// The logs to read.
+    pub inputs: Vec<Input>,
+    /// Whether everything before the inputs' `from` is read first, as one epoch of its own.
     pub replay: bool,
     /// The number of the first epoch.
     pub first: u64,
     /// What an epoch may hold.
     pub limits: EpochLimits,
-    /// Where to end.
-    pub until: Until,
     /// Set when reading should end soon.
     pub stop: Arc<AtomicBool>,
     /// The threads of the dataflow: reading ends when any has failed.
     pub threads: Threads,
 }
 
+/// An input's reader, and what it has read that no epoch had room for yet.
+struct Open {
+    reader: Box<dyn Reader>,
+    pending: VecDeque<Received>,
+}
+
 impl EpochReader {
     /// Reads to the end, or until told to stop, or until the dataflow is gone.
     ///
-    /// `decode` makes a record of the dataflow of each record of the log, or passes it over.
-    /// Interrupted in an epoch, it sends no end of it: then the epoch is not to be committed.
+    /// `decode` makes a record of the dataflow of each record of the log with this index, or passes
+    /// it over. Interrupted in an epoch, it sends no end of it: then the epoch is not to be
+    /// committed.
     pub fn run<D>(
         mut self,
         sending: &Sending<D>,
-        mut decode: impl FnMut(Received) -> Option<D>,
+        mut decode: impl FnMut(usize, Received) -> Option<D>,
     ) -> Result<(), EngineError> {
         if self.replay {
             self.replay(sending, &mut decode)?;
@@ -63,10 +85,9 @@ impl EpochReader {
     fn read<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Option<D>,
     ) -> Result<(), EngineError> {
-        let mut reader = self.store.reader(&self.log, &self.from)?;
-        let mut pending = VecDeque::new();
+        let mut logs = self.open()?;
         let mut pace = Pace::new(self.limits);
         loop {
             sending
@@ -84,91 +105,132 @@ impl EpochReader {
                 }
                 continue;
             }
-            if pending.is_empty() {
-                pending.extend(reader.poll(TICK)?);
+            for (index, log) in logs.iter_mut().enumerate() {
+                if log.pending.is_empty() {
+                    let wait = if index == 0 { TICK } else { Duration::ZERO };
+                    log.pending.extend(log.reader.poll(wait)?);
+                }
+                if !self.pass_on(index, &mut log.pending, &mut pace, sending, decode) {
+                    return Ok(());
+                }
+                self.note_offsets(index, log);
             }
-            if !self.pass_on(&mut pending, &mut pace, sending, decode) {
-                return Ok(());
-            }
-            self.note_offsets(reader.as_ref(), &pending);
-            let ended = pending.is_empty() && self.has_ended()?;
+            let is_drained = logs.iter().all(|log| log.pending.is_empty());
+            let ended = is_drained && self.has_ended()?;
             if pace.is_due() || ended && pace.is_open() {
                 pace.end(self.first);
                 self.first += 1;
-                sending.send(Epoch::End(self.from.clone()));
+                sending.send(Epoch::End(self.offsets()));
             }
             if ended {
                 return Ok(());
             }
         }
         if pace.is_open() && !self.threads.failed() {
-            sending.send(Epoch::End(self.from.clone()));
+            sending.send(Epoch::End(self.offsets()));
         }
         Ok(())
     }
 
-    /// Sends everything before `from`, and the end of its epoch.
+    fn open(&self) -> Result<Vec<Open>, EngineError> {
+        let open = |input: &Input| {
+            Ok(Open {
+                reader: input.store.reader(&input.log, &input.from)?,
+                pending: VecDeque::new(),
+            })
+        };
+        self.inputs.iter().map(open).collect()
+    }
+
+    /// Sends everything before the inputs' `from`, and the end of its epoch.
     fn replay<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Option<D>,
     ) -> Result<(), EngineError> {
-        if !self.store.ends(&self.log)?.reaches(&self.from) {
-            return Err(EngineError::LogShrank {
-                log: self.log.clone(),
-            });
-        }
-        let mut reader = self
-            .store
-            .reader(&self.log, &Offsets::start(self.from.0.len() as u16))?;
-        while !reader.offsets().reaches(&self.from) {
-            if self.is_over() {
+        for index in 0..self.inputs.len() {
+            if !self.replay_log(index, sending, decode)? {
                 return Ok(());
+            }
+        }
+        sending.send(Epoch::End(self.offsets()));
+        Ok(())
+    }
+
+    /// Sends everything before an input's `from`; `false` if interrupted.
+    fn replay_log<D>(
+        &self,
+        index: usize,
+        sending: &Sending<D>,
+        decode: &mut impl FnMut(usize, Received) -> Option<D>,
+    ) -> Result<bool, EngineError> {
+        let Input {
+            store, log, from, ..
+        } = &self.inputs[index];
+        if !store.ends(log)?.reaches(from) {
+            return Err(EngineError::LogShrank { log: log.clone() });
+        }
+        let mut reader = store.reader(log, &Offsets::start(from.0.len() as u16))?;
+        while !reader.offsets().reaches(from) {
+            if self.is_over() {
+                return Ok(false);
             }
             let mut received = reader.poll(TICK)?;
-            received
-                .retain(|r| r.position.offset() < self.from.0[usize::from(r.position.partition())]);
-            let records: Vec<D> = received.into_iter().filter_map(&mut *decode).collect();
+            received.retain(|r| r.position.offset() < from.0[usize::from(r.position.partition())]);
+            let records = received.into_iter().filter_map(|r| decode(index, r));
+            let records: Vec<D> = records.collect();
             if !records.is_empty() && !sending.send(Epoch::Records(records)) {
-                return Ok(());
+                return Ok(false);
             }
         }
-        sending.send(Epoch::End(self.from.clone()));
-        Ok(())
+        Ok(true)
     }
 
     /// Sends pending records as long as the epoch has room, at least one.
     fn pass_on<D>(
         &mut self,
+        index: usize,
         pending: &mut VecDeque<Received>,
         pace: &mut Pace,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Option<D>,
     ) -> bool {
+        let from = &mut self.inputs[index].from;
         let mut records = Vec::with_capacity(pending.len().min(1024));
         while pace.room() > 0
             && let Some(received) = pending.pop_front()
         {
             let position = received.position;
             pace.add(received.record.value.as_ref().map_or(0, Vec::len) + 64);
-            self.from.0[usize::from(position.partition())] = position.offset() + 1;
-            records.extend(decode(received));
+            from.0[usize::from(position.partition())] = position.offset() + 1;
+            records.extend(decode(index, received));
         }
         records.is_empty() || sending.send(Epoch::Records(records))
     }
 
     /// A store's own marks occupy offsets too: once all was passed on, they count as read.
-    fn note_offsets(&mut self, reader: &dyn Reader, pending: &VecDeque<Received>) {
-        if pending.is_empty() {
-            self.from = reader.offsets().clone();
+    fn note_offsets(&mut self, index: usize, log: &Open) {
+        if log.pending.is_empty() {
+            self.inputs[index].from = log.reader.offsets().clone();
         }
+    }
+
+    /// How far each log was read.
+    fn offsets(&self) -> Vec<Offsets> {
+        self.inputs.iter().map(|input| input.from.clone()).collect()
     }
 
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.threads.failed()
     }
 
+    /// Whether all inputs have ended.
     fn has_ended(&mut self) -> Result<bool, EngineError> {
-        Ok((self.until)()?.is_some_and(|end| self.from.reaches(&end)))
+        for input in &mut self.inputs {
+            if !input.has_ended()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -1,4 +1,4 @@
-//! The source of a dataflow: a thread reads a log and divides it into epochs.
+//! The source of a dataflow: a thread reads logs and divides them into epochs.
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use serde::{Deserialize, Serialize};
@@ -21,15 +21,15 @@ const QUEUE: usize = 4;
 pub enum Epoch<D> {
     /// Records of the open epoch.
     Records(Vec<D>),
-    /// The open epoch ends, with the log read up to here; the next one opens.
-    End(Offsets),
+    /// The open epoch ends, with each of the logs read up to here; the next one opens.
+    End(Vec<Offsets>),
 }
 
 /// The end of an epoch, in the dataflow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mark {
-    /// How far the log had been read.
-    pub offsets: Offsets,
+    /// How far each of the logs had been read.
+    pub offsets: Vec<Offsets>,
 }
 
 /// The reading thread's side of the source.

@@ -137,7 +137,7 @@ fn sort(outcomes: Vec<Outcome>) -> (Vec<Prepared>, Option<Offsets>) {
     for outcome in outcomes {
         match outcome {
             Outcome::Document(prepared) => documents.push(prepared),
-            Outcome::Mark(mark) => offsets = Some(mark.offsets),
+            Outcome::Mark(mark) => offsets = mark.offsets.into_iter().next(),
         }
     }
     documents.sort_unstable_by_key(|prepared| prepared.position);
@@ -217,7 +217,7 @@ mod tests {
             })
         });
         let mark = Outcome::Mark(Mark {
-            offsets: Offsets(vec![2]),
+            offsets: vec![Offsets(vec![2])],
         });
         let records = documents.chain([mark]).collect();
         commit

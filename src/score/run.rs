@@ -11,7 +11,7 @@ use super::measure::Measure;
 use super::prepare::{Prepare, Prepared, Source};
 use super::{Parts, dataflow};
 use crate::config::FieldPath;
-use crate::dataflow::{EpochLimits, EpochReader, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Received, Store};
 use crate::records::Progress;
@@ -87,10 +87,14 @@ pub fn score(score: Score) -> Result<(), EngineError> {
     }
     let threads = Threads::default();
     let first = progress.as_ref().map_or(0, |progress| progress.epoch + 1);
-    let reader = EpochReader {
+    let documents = Input {
         store: score.documents_store,
         log: score.documents.clone(),
         from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
+        until: score.until,
+    };
+    let reader = EpochReader {
+        inputs: vec![documents],
         replay: false,
         first,
         limits: EpochLimits {
@@ -98,7 +102,6 @@ pub fn score(score: Score) -> Result<(), EngineError> {
             bytes_first: EPOCH_BYTES_FIRST,
             bytes_max: EPOCH_BYTES_MAX,
         },
-        until: score.until,
         stop: score.stop,
         threads: threads.clone(),
     };
@@ -172,7 +175,7 @@ fn read(
     counters: Arc<Counters>,
 ) -> impl FnOnce(Sending<Received>) -> Result<(), EngineError> + Send {
     move |sending| {
-        reader.run(&sending, |received| {
+        reader.run(&sending, |_, received| {
             Counters::add(&counters.read, 1);
             Some(received)
         })
