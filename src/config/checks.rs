@@ -56,6 +56,7 @@ pub(super) fn across(config: &Config) -> Vec<Finding> {
     findings.extend(batch_holds_a_document(config));
     findings.extend(tokens_without_field(config));
     findings.extend(mass_without_tokens(config));
+    findings.extend(embeddings_without_encoder(config));
     findings.extend(servers_missing(config));
     findings.extend(topics_twice(config));
     findings.extend(properties::refused(&config.kafka));
@@ -109,6 +110,17 @@ fn mass_without_tokens(config: &Config) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+fn embeddings_without_encoder(config: &Config) -> Option<Finding> {
+    let wrong = config.score.embeddings && config.score.encoder.is_none();
+    wrong.then(|| {
+        finding(
+            &[&["score", "embeddings"]],
+            "score.embeddings is true, but there is no encoder to make them",
+            "name one: score.encoder = \"models/all-MiniLM-L6-v2\"; or remove embeddings",
+        )
+    })
 }
 
 fn servers_missing(config: &Config) -> Option<Finding> {

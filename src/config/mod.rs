@@ -16,6 +16,7 @@ mod properties;
 mod rate;
 mod redact;
 mod show;
+mod sketch;
 mod stage;
 mod tree;
 mod values;
@@ -32,6 +33,7 @@ pub use kafka::KafkaProperties;
 pub use load::{FILE, Loaded, Sources, load};
 pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
+pub use sketch::Sketch;
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub curated: Curated,
     /// Scoring.
     pub score: Score,
+    /// How embeddings become the codes that density is counted by.
+    pub sketch: Sketch,
     /// Curating.
     pub curate: Curate,
     /// The selection stages, in order; each sees what survived the one before. With none of them
@@ -70,6 +74,7 @@ impl Default for Config {
             scored: Scored::default(),
             curated: Curated::default(),
             score: Score::default(),
+            sketch: Sketch::default(),
             curate: Curate::default(),
             select: vec![Stage::default()],
         }
@@ -237,6 +242,16 @@ pub struct Score {
     /// The field that holds a document's number of tokens; only with perplexity from a field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<FieldOf>,
+    /// The text encoder that density is measured by: a Hugging Face directory of the BERT family;
+    /// "" for none.
+    #[serde(
+        deserialize_with = "values::path_or_none",
+        serialize_with = "values::path_or_empty"
+    )]
+    #[schemars(with = "String")]
+    pub encoder: Option<PathBuf>,
+    /// Whether scored records carry the embedding beside its codes; only with an encoder.
+    pub embeddings: bool,
     /// Where the reference model runs: "auto" takes the first GPU if it can be used, else the CPU;
     /// "cpu"; or the GPU "cuda:0" and so on, and nothing else.
     #[serde(
@@ -274,6 +289,8 @@ impl Default for Score {
             model: PathBuf::from("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
             perplexity: PerplexityFrom::Model,
             tokens: None,
+            encoder: None,
+            embeddings: false,
             device: DeviceChoice::Auto,
             threads: 0,
             max_tokens: 1024,

@@ -182,3 +182,19 @@ pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf
     }
     Ok(PathBuf::from(path))
 }
+
+/// Reads a path, or an empty text for none.
+pub(super) fn path_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    Ok((!path.is_empty()).then(|| PathBuf::from(path)))
+}
+
+/// Writes a path, or an empty text for none.
+pub(super) fn path_or_empty<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    path.clone().unwrap_or_default().serialize(serializer)
+}

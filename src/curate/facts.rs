@@ -82,6 +82,7 @@ fn document_hash(id: &[u8]) -> DocumentHash {
 mod tests {
     use super::*;
     use crate::log::Record;
+    use crate::records::Codes;
 
     fn received(mean_nll_nats: f64) -> Received {
         let scored = Scored {
@@ -89,7 +90,8 @@ mod tests {
             tokens: 3,
             truncated: false,
             scorer: "test",
-            codes: Vec::new(),
+            sketch: 0,
+            codes: Codes::default(),
             embedding: Vec::new(),
             quality: None,
             skill: None,

@@ -3,6 +3,7 @@
 //! Documents, curated documents and statistics are JSON, for others to write and read. Records
 //! between our own processes are bincode behind a version byte.
 
+mod codes;
 mod curated;
 mod dead_letter;
 mod document;
@@ -10,6 +11,7 @@ mod object;
 mod progress;
 mod scored;
 
+pub use codes::Codes;
 pub use curated::Measures;
 pub use dead_letter::dead_letter;
 pub use document::{Document, DocumentError, field};

@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Codes;
+
 /// The first byte of every scored record. A change of the layout takes the next number, and the
 /// decoder keeps reading the old ones.
-const VERSION: u8 = 1;
+///
+/// - 1: the fields in order, as bincode writes them. Nothing made codes yet: there are none.
+/// - 2: the sketch's fingerprint, then the fields as in version 1.
+const VERSION: u8 = 2;
 
 /// A document with its measurements. Takedowns have no value, so no scored record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,12 +21,16 @@ pub struct Scored<'a> {
     pub tokens: u32,
     /// Whether tokens past the limit were left out of the score.
     pub truncated: bool,
-    /// What computed the score: model and backend, or the field it was read from. Scores of
-    /// different backends may differ in their last bits.
+    /// What computed the score: model and backend, or the field it was read from; then, with an
+    /// encoder, what computed the codes. Scores of different backends may differ in their last bits.
     #[serde(borrow)]
     pub scorer: &'a str,
+    /// The fingerprint of the sketch that the codes were made under; 0 without codes.
+    #[serde(skip)]
+    pub sketch: u64,
     /// Locality-sensitive hash codes of the embedding, one a sketch row; empty without an encoder.
-    pub codes: Vec<u16>,
+    #[serde(borrow)]
+    pub codes: Codes<'a>,
     /// The embedding itself; empty unless asked for.
     pub embedding: Vec<f32>,
     /// Ask-LLM's P(yes), where that was asked.
@@ -54,9 +63,11 @@ pub enum ScoredError {
 impl<'a> Scored<'a> {
     /// The record as bytes: the version, then bincode with variable-length integers.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.document.len() + 128);
+        let measures = 2 * self.codes.len() + 4 * self.embedding.len();
+        let mut bytes = Vec::with_capacity(self.document.len() + measures + 128);
         bytes.push(VERSION);
-        bincode::serde::encode_into_std_write(self, &mut bytes, bincode::config::standard())
+        let parts = (self.sketch, self);
+        bincode::serde::encode_into_std_write(parts, &mut bytes, bincode::config::standard())
             .expect("writing to memory does not fail, and every field can be written");
         bytes
     }
@@ -67,11 +78,16 @@ impl<'a> Scored<'a> {
     /// [`ScoredError`] when the bytes are of another version or damaged.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, ScoredError> {
         let (version, rest) = bytes.split_first().ok_or(ScoredError::Empty)?;
-        if *version != VERSION {
-            return Err(ScoredError::Version { version: *version });
-        }
         let config = bincode::config::standard();
-        Ok(bincode::serde::borrow_decode_from_slice(rest, config)?.0)
+        match *version {
+            1 => Ok(bincode::serde::borrow_decode_from_slice(rest, config)?.0),
+            2 => {
+                let parts = bincode::serde::borrow_decode_from_slice(rest, config)?;
+                let ((sketch, scored), _): ((u64, Scored), usize) = parts;
+                Ok(Scored { sketch, ..scored })
+            }
+            version => Err(ScoredError::Version { version }),
+        }
     }
 
     /// Negative log-likelihood of all scored tokens, in nats.
@@ -101,7 +117,8 @@ mod tests {
             tokens: 7,
             truncated: true,
             scorer: "model",
-            codes: vec![1, 2],
+            sketch: 300,
+            codes: Codes::of_bytes(&[1, 0, 2, 1]).expect("they are whole"),
             embedding: Vec::new(),
             quality: None,
             skill: Some("code"),
@@ -138,6 +155,34 @@ mod tests {
             (1.5, 3, "m")
         );
         assert_eq!((scored.skill, scored.document), (None, &b"{}"[..]));
-        assert_eq!(scored.encode(), bytes);
+        assert_eq!((scored.sketch, scored.codes.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_fixture_of_version_2_still_reads() {
+        let mut bytes = vec![2u8];
+        // A number of more than a byte is marked by its width: 251 for two bytes.
+        bytes.extend([251, 44, 1]);
+        bytes.extend(2.5f64.to_le_bytes());
+        bytes.extend([7, 1, 5, b'm', b'o', b'd', b'e', b'l']);
+        bytes.extend([4, 1, 0, 2, 1, 0, 0, 1, 4, b'c', b'o', b'd', b'e']);
+        let document = br#"{"id":"a","text":"b"}"#;
+        bytes.push(document.len() as u8);
+        bytes.extend(document);
+        assert_eq!(Scored::decode(&bytes).unwrap(), scored());
+        assert_eq!(scored().encode(), bytes);
+    }
+
+    #[test]
+    fn half_a_code_is_damage() {
+        let bytes = scored().encode();
+        let place = bytes
+            .windows(5)
+            .position(|five| five == [4, 1, 0, 2, 1])
+            .expect("the codes lie behind their length");
+        let mut damaged = bytes;
+        damaged[place] = 3;
+        let error = Scored::decode(&damaged).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
     }
 }

@@ -151,6 +151,7 @@ mod tests {
     use super::*;
     use crate::log::local::{LocalOptions, LocalStore};
     use crate::log::{Layout, Position, Store};
+    use crate::records::Codes;
 
     const LIMIT: usize = 4000;
 
@@ -160,7 +161,8 @@ mod tests {
             tokens: 3,
             truncated: false,
             scorer: "a model",
-            codes: Vec::new(),
+            sketch: 0,
+            codes: Codes::default(),
             embedding: Vec::new(),
             quality: None,
             skill: None,

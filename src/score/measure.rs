@@ -6,7 +6,7 @@ use super::prepare::{Prepared, Step, Tokenized};
 use crate::dataflow::Job;
 use crate::engine::EngineError;
 use crate::log::Record;
-use crate::records::Scored;
+use crate::records::{Codes, Scored};
 
 /// The model, and what its scores are said to come from.
 pub struct Measure {
@@ -43,7 +43,8 @@ impl Measure {
             tokens,
             truncated: tokenized.truncated,
             scorer: &self.scorer,
-            codes: Vec::new(),
+            sketch: 0,
+            codes: Codes::default(),
             embedding: Vec::new(),
             quality: None,
             skill: None,

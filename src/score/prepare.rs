@@ -8,7 +8,7 @@ use crate::config::FieldPath;
 use crate::dataflow::Job;
 use crate::engine::EngineError;
 use crate::log::{Position, Received, Record};
-use crate::records::{Document, DocumentError, Scored, dead_letter, field};
+use crate::records::{Codes, Document, DocumentError, Scored, dead_letter, field};
 
 /// The header by which a feed says that it knows a record to be unusable, and why.
 const REJECTED: &str = "riffle-reject";
@@ -185,7 +185,8 @@ fn read_score(
         tokens,
         truncated: false,
         scorer: perplexity.as_str(),
-        codes: Vec::new(),
+        sketch: 0,
+        codes: Codes::default(),
         embedding: Vec::new(),
         quality: None,
         skill: None,

@@ -68,6 +68,10 @@ struct ScoredLine<'a> {
     quality: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skill: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    codes: Vec<u16>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    embedding: Vec<f32>,
 }
 
 fn write_scored(received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded> {
@@ -93,6 +97,8 @@ fn write_scored(received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded
         scorer: scored.scorer,
         quality: scored.quality,
         skill: scored.skill,
+        codes: scored.codes.iter().collect(),
+        embedding: scored.embedding,
     };
     Ok(serde_json::to_writer(line, &object)?)
 }
@@ -167,6 +173,7 @@ pub(super) fn header(record: &Record, name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::log::Position;
+    use crate::records::Codes;
 
     fn written(kind: Kind, record: Record) -> Result<String, String> {
         let position = Position::new(2, 7);
@@ -222,7 +229,8 @@ mod tests {
             tokens: 3,
             truncated: false,
             scorer: "model",
-            codes: vec![1],
+            sketch: 7,
+            codes: Codes::of_bytes(&[1, 2]).unwrap(),
             embedding: Vec::new(),
             quality: Some(0.5),
             skill: None,
@@ -232,7 +240,7 @@ mod tests {
             written(Kind::Scored, record(Some(b"a"), Some(&scored.encode()))).unwrap(),
             "{\"id\":\"a\",\"position\":\"2:7\",\"tokens\":3,\"nll_nats\":6.0,\
              \"mean_nll_nats\":2.0,\"perplexity\":7.38905609893065,\"truncated\":false,\
-             \"scorer\":\"model\",\"quality\":0.5}"
+             \"scorer\":\"model\",\"quality\":0.5,\"codes\":[513]}"
         );
         assert_eq!(
             written(Kind::Scored, record(Some(b"a"), None)).unwrap(),
