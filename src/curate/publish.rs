@@ -142,7 +142,7 @@ impl Publisher {
                 Outcome::Change(change) if change.diff > 0 => added.push(change),
                 Outcome::Change(change) => removed.push(change),
                 Outcome::Summary(summary) => self.statistics.note(&summary),
-                Outcome::Mark(mark) => offsets = Some(mark.offsets),
+                Outcome::Mark(mark) => offsets = mark.offsets.into_iter().next(),
             }
         }
         // A document that leaves and enters in one epoch has a new value: one upsert says it all.

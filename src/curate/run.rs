@@ -14,7 +14,7 @@ use super::stages::Selection;
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
 use crate::config::Stage;
-use crate::dataflow::{EpochLimits, EpochReader, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Position, Received, Store};
 use crate::records::Progress;
@@ -90,10 +90,14 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         selection.replayed = Some(epoch);
     }
     let threads = Threads::default();
-    let reader = EpochReader {
+    let scored = Input {
         store: Arc::clone(&scored_store),
         log: curate.scored.clone(),
         from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
+        until: curate.until,
+    };
+    let reader = EpochReader {
+        inputs: vec![scored],
         replay: !matches!(published, Published::Nothing),
         first,
         limits: EpochLimits {
@@ -101,7 +105,6 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
             bytes_first: EPOCH_BYTES_FIRST,
             bytes_max: EPOCH_BYTES_MAX,
         },
-        until: curate.until,
         stop: curate.stop,
         threads: threads.clone(),
     };
@@ -153,8 +156,8 @@ fn read(
     groups: Groups,
 ) -> impl FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send {
     move |sending| {
-        let log = reader.log.clone();
-        reader.run(&sending, |received: Received| {
+        let log = reader.inputs[0].log.clone();
+        reader.run(&sending, |_, received: Received| {
             match upsert(&received, &groups) {
                 Ok(upsert) => Some(upsert),
                 Err(error) => {
@@ -218,10 +221,14 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
         })?;
     tracing::info!("the selection rules have changed: publishing the difference");
     let threads = Threads::default();
-    let reader = EpochReader {
+    let scored = Input {
         store: Arc::clone(&curate.scored_store),
         log: curate.scored.clone(),
         from: progress.offsets.clone(),
+        until: Box::new(|| Ok(Some(Offsets::default()))),
+    };
+    let reader = EpochReader {
+        inputs: vec![scored],
         replay: true,
         first: 0,
         limits: EpochLimits {
@@ -229,7 +236,6 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
             bytes_first: 1,
             bytes_max: 1,
         },
-        until: Box::new(|| Ok(Some(Offsets::default()))),
         stop: Arc::clone(&curate.stop),
         threads: threads.clone(),
     };
