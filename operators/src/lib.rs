@@ -82,5 +82,8 @@ pub use density::sample_by_density;
 pub use document::{Change, DocumentHash, Record, Upsert};
 pub use draw::draw;
 pub use latest::latest;
-pub use select::{Amount, Band, Place, Quota, Rate, Selected, Stage, Summary, View, select};
+pub use select::{
+    Amount, Band, Budget, Place, Quota, Rate, Selected, Stage, Summary, View, Weights, select,
+    select_by_mixture, select_stratified,
+};
 pub use usage::Usage;
