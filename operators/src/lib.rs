@@ -83,6 +83,9 @@ pub use density::sample_by_density;
 pub use document::{Change, DocumentHash, Record, Upsert};
 pub use draw::draw;
 pub use latest::latest;
-pub use select::{Amount, Band, Place, Quota, Rate, Selected, Stage, Summary, View, select};
+pub use select::{
+    Amount, Band, Budget, Place, Quota, Rate, Selected, Stage, Summary, View, Weights, select,
+    select_by_mixture, select_stratified,
+};
 pub use sums::{Sum, in_full, sum_by_group};
 pub use usage::Usage;

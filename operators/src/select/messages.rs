@@ -16,6 +16,10 @@ pub(crate) struct Mail {
 pub(crate) enum Body {
     /// Member to owner, opening an epoch: what it did to the owner's groups.
     Counts(Counts),
+    /// Owner to allocator, where groups share a budget: what the groups that changed have now.
+    Totals(Vec<Total>),
+    /// Allocator to owner: the limits of its groups that are not as before.
+    Limits(Vec<Limit>),
     /// Owner to every member: where is the cut?
     Questions(Vec<Question>),
     /// Member to owner: one reply a question, in their order.
@@ -50,6 +54,21 @@ pub(crate) struct Item {
     pub mass: u32,
     pub end: u8,
     pub added: bool,
+}
+
+/// A group over all workers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Total {
+    pub group: u64,
+    pub live: Amount,
+}
+
+/// How much mass a group may keep, until further notice.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    pub group: u64,
+    /// Negative where not even documents of no mass are kept.
+    pub mass: i64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

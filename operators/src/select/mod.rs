@@ -44,29 +44,35 @@
 //! A sorted index: nothing far from a cut is ever sorted. Nor a sketch: what it keeps is what a
 //! sort of everything would keep, and the tests compare the two after every epoch.
 
+mod allocator;
 mod bins;
 pub(crate) mod columns;
+mod fill;
 mod guard;
 mod members;
 pub(crate) mod messages;
+mod mixture;
 mod narrow;
 mod numbers;
 mod operator;
 mod order;
 mod owner;
 pub(crate) mod protocol;
+mod rule;
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 
 use crate::{Change, DocumentHash, Record, Usage};
+pub use mixture::{Budget, Weights, select_by_mixture, select_stratified};
 pub use order::{Amount, Band, Place, Quota, Rate, View};
+use rule::Rule;
 
 /// How a stage selects.
 #[derive(Clone, Copy, Debug)]
-pub struct Stage {
-    /// What is kept of each group.
-    pub quota: Quota,
+pub struct Stage<Q = Quota> {
+    /// What is kept: a [`Quota`] of each group, or a [`Budget`] of all of them.
+    pub quota: Q,
     /// The first epoch that the input can have.
     pub first_epoch: u64,
     /// How many documents at most the owner of a group knows one by one to each side of a cut.
@@ -78,9 +84,9 @@ pub struct Stage {
     pub silent_epoch: Option<u64>,
 }
 
-impl Stage {
+impl<Q> Stage<Q> {
     /// A stage whose guards have the width that measured best.
-    pub fn new(quota: Quota, first_epoch: u64) -> Self {
+    pub fn new(quota: Q, first_epoch: u64) -> Self {
         Stage {
             quota,
             first_epoch,
@@ -105,6 +111,8 @@ pub struct Summary {
     pub group: u64,
     /// The stage's input.
     pub live: Amount,
+    /// How much mass the band is wide: what is kept can be less, by the documents at its ends.
+    pub quota: i64,
     /// What the stage keeps of it.
     pub kept: Amount,
     /// The first document not below the band's lower end; `None` if there is none, or if the end
@@ -137,5 +145,5 @@ pub fn select<'scope, R: Record>(
     view: impl Fn(&R, DocumentHash) -> View + 'static,
     report: impl FnMut(u64, &dyn Usage) + 'static,
 ) -> Selected<'scope, R> {
-    operator::build(changes, stage, view, report)
+    operator::build(changes, None, stage.ruled(stage.quota), view, report)
 }

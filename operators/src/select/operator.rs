@@ -15,8 +15,10 @@ use timely::dataflow::operators::{ConnectLoop, Feedback};
 use timely::progress::operate::FrontierInterest;
 
 use crate::select::messages::Mail;
+use crate::select::mixture::Weights;
 use crate::select::order::View;
-use crate::select::protocol::Worker;
+use crate::select::protocol::{ALLOCATING, Worker};
+use crate::select::rule::Rule;
 use crate::select::{Selected, Stage, Summary};
 use crate::{Change, DocumentHash, Record, Usage};
 
@@ -24,7 +26,8 @@ type Output<T> = OutputBuilder<u64, CapacityContainerBuilder<Vec<T>>>;
 
 pub(super) fn build<'scope, R: Record>(
     changes: StreamVec<'scope, u64, Change<R>>,
-    stage: Stage,
+    weights: Option<StreamVec<'scope, u64, Weights>>,
+    stage: Stage<Rule>,
     view: impl Fn(&R, DocumentHash) -> View + 'static,
     mut report: impl FnMut(u64, &dyn Usage) + 'static,
 ) -> Selected<'scope, R> {
@@ -41,6 +44,8 @@ pub(super) fn build<'scope, R: Record>(
     let exchange = Exchange::new(|mail: &Mail| u64::from(mail.to));
     let mut mail = builder.new_input_connection(mail, exchange, []);
     builder.set_notify_for(1, FrontierInterest::Never);
+    let to_allocator = Exchange::new(|_: &Weights| u64::from(ALLOCATING));
+    let mut weights = weights.map(|weights| builder.new_input(weights, to_allocator));
 
     let mut epochs = Epochs::new(view, stage, scope.index() as u32, scope.peers() as u32);
     builder.build(move |mut capabilities| {
@@ -55,7 +60,20 @@ pub(super) fn build<'scope, R: Record>(
             input.for_each(|stamp, data| {
                 epochs.take(*stamp.least().expect("a message has a time"), current, data);
             });
+            if let Some(weights) = &mut weights {
+                weights.for_each(|stamp, data| {
+                    let epoch = *stamp.least().expect("a message has a time");
+                    epochs.weigh(epoch, current, data);
+                });
+            }
             mail.for_each(|_, data| epochs.inbox.extend(data.drain(..)));
+            // Letters come while there are capabilities: only changes and weights have an end.
+            let awaited = || {
+                frontiers
+                    .iter()
+                    .enumerate()
+                    .filter(|(input, _)| *input != 1)
+            };
             while let Some(capabilities) = &mut held {
                 let [for_kept, for_summaries, for_letters] = capabilities.as_mut_slice() else {
                     unreachable!("one capability an output");
@@ -64,8 +82,9 @@ pub(super) fn build<'scope, R: Record>(
                 epochs.deliver(|letter| post.give(letter));
                 drop(post);
                 let epoch = *for_kept.time();
-                let ended = frontiers[0].frontier().is_empty();
-                match epochs.step(!frontiers[0].less_equal(&epoch), ended) {
+                let passed = awaited().all(|(_, of)| !of.less_equal(&epoch));
+                let ended = awaited().all(|(_, of)| of.frontier().is_empty());
+                match epochs.step(epoch, passed, ended) {
                     Step::Wait => break,
                     Step::Close => {}
                     Step::End => held = None,
@@ -114,17 +133,20 @@ struct Epochs<R, V> {
     index: u32,
     /// Data of epochs to come.
     later: BTreeMap<u64, Vec<Vec<Change<R>>>>,
+    /// The last weights of this epoch, and of those to come.
+    weights: BTreeMap<u64, Weights>,
     inbox: VecDeque<Mail>,
     /// Between telling the counts of an epoch and knowing its cuts.
     closed: bool,
 }
 
 impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
-    fn new(view: V, stage: Stage, index: u32, peers: u32) -> Self {
+    fn new(view: V, stage: Stage<Rule>, index: u32, peers: u32) -> Self {
         Epochs {
             worker: Worker::new(view, stage, index, peers),
             index,
             later: BTreeMap::new(),
+            weights: BTreeMap::new(),
             inbox: VecDeque::new(),
             closed: false,
         }
@@ -132,10 +154,7 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
 
     /// Takes in data: works on those of the current epoch at once, while it is open.
     fn take(&mut self, epoch: u64, current: Option<u64>, data: &mut Vec<Change<R>>) {
-        assert!(
-            Some(epoch) >= current,
-            "epoch {epoch} comes before the first, {current:?}"
-        );
+        check(epoch, current);
         if Some(epoch) == current && !self.closed {
             self.worker.apply(data);
             data.clear();
@@ -144,6 +163,14 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
                 .entry(epoch)
                 .or_default()
                 .push(std::mem::take(data));
+        }
+    }
+
+    /// Takes in weights, of which the last of an epoch are those that count.
+    fn weigh(&mut self, epoch: u64, current: Option<u64>, data: &mut Vec<Weights>) {
+        check(epoch, current);
+        if let Some(last) = data.pop() {
+            self.weights.insert(epoch, last);
         }
     }
 
@@ -165,8 +192,8 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
         }
     }
 
-    /// The next step, given whether the input is past the current epoch, and at its end.
-    fn step(&mut self, passed: bool, ended: bool) -> Step {
+    /// The next step, given whether all input is past the current epoch, and at its end.
+    fn step(&mut self, epoch: u64, passed: bool, ended: bool) -> Step {
         if self.closed {
             return if self.worker.is_settled() {
                 Step::Finish
@@ -177,8 +204,12 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
         if !passed {
             return Step::Wait;
         }
-        if ended && self.later.is_empty() && !self.worker.is_touched() {
+        let empty = self.later.is_empty() && self.weights.is_empty();
+        if ended && empty && !self.worker.is_touched() {
             return Step::End;
+        }
+        if let Some(weights) = self.weights.remove(&epoch) {
+            self.worker.weigh(&weights);
         }
         self.worker.close();
         self.closed = true;
@@ -192,4 +223,11 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Epochs<R, V> {
             self.worker.apply(&data);
         }
     }
+}
+
+fn check(epoch: u64, current: Option<u64>) {
+    assert!(
+        Some(epoch) >= current,
+        "epoch {epoch} comes before the first, {current:?}"
+    );
 }

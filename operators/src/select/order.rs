@@ -147,6 +147,12 @@ impl Rate {
     pub const fn ppm(self) -> u32 {
         self.0
     }
+
+    /// The share of a mass, rounded down.
+    pub(crate) fn of(self, total: i64) -> i64 {
+        let share = i128::from(total) * i128::from(self.0) / i128::from(Rate::ALL.0);
+        i64::try_from(share).expect("a share is not more than the whole")
+    }
 }
 
 /// What a stage keeps of each group, to the document.
@@ -167,8 +173,7 @@ pub struct Quota {
 impl Quota {
     /// The mass before the band, and the mass before the band's end, in a group of mass `total`.
     pub fn ends(&self, total: i64) -> [i64; 2] {
-        let width = i128::from(total) * i128::from(self.rate.0) / i128::from(Rate::ALL.0);
-        let width = i64::try_from(width).expect("a share is not more than the whole");
+        let width = self.rate.of(total);
         let start = match self.band {
             Band::Low => 0,
             Band::Medium => (total - width) / 2,

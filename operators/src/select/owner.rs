@@ -4,11 +4,13 @@
 //! span by about 30 a round, and fetches the documents once few enough are left.
 
 use crate::select::Summary;
+use crate::select::allocator::SHUT;
 use crate::select::guard::Guard;
-use crate::select::messages::{Counts, Cut, Question, Reply};
+use crate::select::messages::{Counts, Cut, Limit, Question, Reply, Total};
 use crate::select::narrow::narrow;
 use crate::select::numbers::Numbers;
-use crate::select::order::{Amount, Place, Quota, Span};
+use crate::select::order::{Amount, Place, Span};
+use crate::select::rule::Rule;
 
 /// One end of a group's band.
 struct End {
@@ -25,6 +27,8 @@ struct Group {
     name: u64,
     live: Amount,
     ends: [End; 2],
+    /// Its part of a shared budget.
+    limit: i64,
     touched: bool,
 }
 
@@ -40,6 +44,7 @@ impl Group {
             name,
             live: Amount::default(),
             ends: [end(), end()],
+            limit: SHUT,
             touched: false,
         }
     }
@@ -52,8 +57,17 @@ impl Group {
             .clamp(guard.min(16), guard)
     }
 
-    fn summary(&self, quota: Quota) -> Summary {
-        let [low, high] = quota.moving();
+    /// The mass before the band, and the mass before the band's end.
+    fn targets(&self, rule: Rule) -> [i64; 2] {
+        match rule {
+            Rule::Alone(quota) => quota.ends(self.live.mass),
+            Rule::Shared(..) => [0, self.limit],
+        }
+    }
+
+    fn summary(&self, rule: Rule) -> Summary {
+        let [low, high] = rule.moving();
+        let [first, last] = self.targets(rule);
         let cut = |end: usize| Some(self.ends[end].guard.cut()).filter(|at| *at != Place::MAX);
         let start = if low {
             self.ends[0].guard.below_cut()
@@ -70,6 +84,7 @@ impl Group {
         Summary {
             group: self.name,
             live: self.live,
+            quota: (last - first).max(0),
             kept: if crossed {
                 Amount::default()
             } else {
@@ -82,7 +97,7 @@ impl Group {
 }
 
 pub(super) struct Owner {
-    quota: Quota,
+    rule: Rule,
     guard: usize,
     groups: Vec<Group>,
     numbers: Numbers,
@@ -100,9 +115,9 @@ pub(super) enum Next {
 }
 
 impl Owner {
-    pub(super) fn new(quota: Quota, guard: usize) -> Self {
+    pub(super) fn new(rule: Rule, guard: usize) -> Self {
         Owner {
-            quota,
+            rule,
             // A guard of width 0 would not hold the document at the cut.
             guard: guard.max(1),
             groups: Vec::new(),
@@ -122,15 +137,20 @@ impl Owner {
         number
     }
 
+    /// The number of a group that has another cut to find, or may have.
+    fn touch(&mut self, name: u64) -> usize {
+        let number = self.group(name);
+        if !std::mem::replace(&mut self.groups[number].touched, true) {
+            self.touched.push(number);
+        }
+        number
+    }
+
     /// Takes in what one member did in an epoch.
     pub(super) fn count(&mut self, counts: &Counts) {
         for tally in &counts.tallies {
-            let number = self.group(tally.group);
+            let number = self.touch(tally.group);
             let group = &mut self.groups[number];
-            if !group.touched {
-                group.touched = true;
-                self.touched.push(number);
-            }
             let sum = group.live.mass.checked_add(tally.live.mass);
             sum.expect("a group's mass fits in 63 bits");
             group.live += tally.live;
@@ -148,6 +168,23 @@ impl Owner {
         }
     }
 
+    /// What the touched groups have, now that every member has told its counts.
+    pub(super) fn totals(&self) -> Vec<Total> {
+        let total = |number: &usize| Total {
+            group: self.groups[*number].name,
+            live: self.groups[*number].live,
+        };
+        self.touched.iter().map(total).collect()
+    }
+
+    /// Takes in what groups may keep from this epoch on.
+    pub(super) fn limit(&mut self, limits: &[Limit]) {
+        for limit in limits {
+            let number = self.touch(limit.group);
+            self.groups[number].limit = limit.mass;
+        }
+    }
+
     /// Takes in one member's replies to the open questions.
     pub(super) fn hear(&mut self, replies: Vec<Reply>) {
         for (heard, reply) in self.replies.iter_mut().zip(replies) {
@@ -159,7 +196,7 @@ impl Owner {
     pub(super) fn proceed(&mut self) -> Next {
         let asked = std::mem::take(&mut self.questions);
         let mut open = Vec::new();
-        let moving = self.quota.moving();
+        let moving = self.rule.moving();
         if asked.is_empty() {
             // The first step of an epoch: nothing has been searched for yet.
             for i in 0..self.touched.len() {
@@ -197,7 +234,7 @@ impl Owner {
             group.ends[end].guard = Guard::new(question.span, below, items);
             return self.settle_fetched(number, end);
         }
-        let target = self.quota.ends(group.live.mass)[end];
+        let target = group.targets(self.rule)[end];
         let (span, documents) = narrow(question.span, &marks, target, group.ends[end].margin);
         let few = 2 * group.width(self.guard.max(16)) as i64;
         let documents = documents <= few || span == question.span;
@@ -253,11 +290,9 @@ impl Owner {
     fn found(&mut self, number: usize, end: usize, fetched: bool) -> bool {
         let group = &mut self.groups[number];
         let width = group.width(self.guard);
+        let target = group.targets(self.rule)[end];
         let this = &mut group.ends[end];
-        if !this
-            .guard
-            .settle(end == 1, self.quota.ends(group.live.mass)[end])
-        {
+        if !this.guard.settle(end == 1, target) {
             return false;
         }
         let shrunk = this.guard.shrink(width);
@@ -280,7 +315,7 @@ impl Owner {
         let summary = |number: usize| {
             let group = &mut self.groups[number];
             group.touched = false;
-            group.summary(self.quota)
+            group.summary(self.rule)
         };
         touched.into_iter().map(summary).collect()
     }

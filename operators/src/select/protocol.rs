@@ -2,6 +2,8 @@
 //!
 //! An epoch is: every member sends every owner its counts; an owner that has heard all of them asks
 //! all members and hears all of them, as often as it must; every owner sends every member its cuts.
+//! Where groups share a budget, every owner first sends the allocator its totals, and the allocator,
+//! once it has heard all of them, sends every owner its limits.
 //! Letters are counted, so no worker waits for more than it needs. A worker can be at most one step
 //! ahead of another (to finish an epoch it needs the cuts of all owners, who need its counts), so
 //! counts of the next epoch may come before the cuts of this one, but nothing else is out of order.
@@ -9,20 +11,27 @@
 use std::collections::VecDeque;
 
 use crate::draw::mix;
+use crate::select::allocator::Allocator;
 use crate::select::members::Members;
-use crate::select::messages::{Body, Counts, Cut, Mail};
+use crate::select::messages::{Body, Counts, Cut, Mail, Total};
+use crate::select::mixture::Weights;
 use crate::select::order::{Place, View};
 use crate::select::owner::{Next, Owner};
+use crate::select::rule::Rule;
 use crate::select::{Stage, Summary};
 use crate::{Change, DocumentHash, Record, Usage};
 
 pub(crate) struct Worker<R, V> {
     members: Members<R, V>,
     owner: Owner,
+    /// Where groups share a budget. Every worker has one, and that of [`ALLOCATING`] is in use.
+    allocator: Option<Allocator>,
     index: u32,
     peers: u32,
     /// Members that the owner has heard in this step.
     heard: u32,
+    /// Owners that the allocator has heard in this epoch.
+    counted: u32,
     /// Owners that have told their cuts in this epoch.
     settled: u32,
     cuts: Vec<Cut>,
@@ -30,14 +39,23 @@ pub(crate) struct Worker<R, V> {
     outbox: VecDeque<Mail>,
 }
 
+/// The worker whose allocator divides the budget.
+pub(super) const ALLOCATING: u32 = 0;
+
 impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
-    pub(crate) fn new(view: V, stage: Stage, index: u32, peers: u32) -> Self {
+    pub(crate) fn new(view: V, stage: Stage<impl Into<Rule>>, index: u32, peers: u32) -> Self {
+        let rule = stage.quota.into();
         Worker {
-            members: Members::new(view, stage.quota.moving(), stage.guard),
-            owner: Owner::new(stage.quota, stage.guard),
+            members: Members::new(view, rule.moving(), stage.guard),
+            owner: Owner::new(rule, stage.guard),
+            allocator: match rule {
+                Rule::Alone(_) => None,
+                Rule::Shared(budget, shares) => Some(Allocator::new(budget, shares)),
+            },
             index,
             peers,
             heard: 0,
+            counted: 0,
             settled: 0,
             cuts: Vec::new(),
             summaries: Vec::new(),
@@ -53,6 +71,13 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
     /// Whether the current epoch has changed anything on this worker.
     pub(crate) fn is_touched(&self) -> bool {
         self.members.is_touched()
+    }
+
+    /// Takes in the weights from the current epoch on, before its close, if the allocator is here.
+    pub(crate) fn weigh(&mut self, weights: &Weights) {
+        let allocator = self.allocator.as_mut();
+        let allocator = allocator.expect("only groups that share a budget are weighed");
+        allocator.weigh(weights);
     }
 
     /// All changes of the epoch are here: tells the owners.
@@ -78,7 +103,19 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
         match mail.body {
             Body::Counts(counts) => {
                 self.owner.count(&counts);
-                self.hear();
+                if !self.hears_all() {
+                    return;
+                }
+                if self.allocator.is_some() {
+                    self.send(ALLOCATING, Body::Totals(self.owner.totals()));
+                } else {
+                    self.proceed();
+                }
+            }
+            Body::Totals(totals) => self.allocate(&totals),
+            Body::Limits(limits) => {
+                self.owner.limit(&limits);
+                self.proceed();
             }
             Body::Questions(questions) => {
                 let replies = questions.iter().map(|q| self.members.reply(q)).collect();
@@ -86,7 +123,9 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
             }
             Body::Replies(replies) => {
                 self.owner.hear(replies);
-                self.hear();
+                if self.hears_all() {
+                    self.proceed();
+                }
             }
             Body::Cuts(cuts) => {
                 self.cuts.extend(cuts);
@@ -95,13 +134,32 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Worker<R, V> {
         }
     }
 
-    /// Once all members are heard, the owner speaks to all of them.
-    fn hear(&mut self) {
-        self.heard += 1;
-        if self.heard < self.peers {
+    /// Notes that the owner has heard a member; whether it was the last one in this step.
+    fn hears_all(&mut self) -> bool {
+        self.heard = (self.heard + 1) % self.peers;
+        self.heard == 0
+    }
+
+    /// Takes in one owner's totals; once all owners are heard, divides the budget.
+    fn allocate(&mut self, totals: &[Total]) {
+        let allocator = self.allocator.as_mut();
+        let allocator = allocator.expect("totals are sent where groups share a budget");
+        allocator.count(totals);
+        self.counted = (self.counted + 1) % self.peers;
+        if self.counted > 0 {
             return;
         }
-        self.heard = 0;
+        let mut parts = vec![Vec::new(); self.peers as usize];
+        for limit in allocator.limits() {
+            parts[owner(limit.group, self.peers)].push(limit);
+        }
+        for (to, limits) in (0..).zip(parts) {
+            self.send(to, Body::Limits(limits));
+        }
+    }
+
+    /// Having heard all members, the owner speaks to all of them.
+    fn proceed(&mut self) {
         let body = match self.owner.proceed() {
             Next::Ask(questions) => Body::Questions(questions),
             Next::Settled(cuts, summaries) => {
@@ -156,7 +214,8 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Usage for Worker<R, V> {
     }
 
     fn bytes(&self) -> usize {
-        self.members.bytes() + self.owner.bytes()
+        let allocator = self.allocator.as_ref().map_or(0, Allocator::bytes);
+        self.members.bytes() + self.owner.bytes() + allocator
     }
 }
 

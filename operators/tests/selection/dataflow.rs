@@ -23,17 +23,27 @@ pub struct Told {
 
 /// All that is told of each of `epochs`, the first of which has the number `first`.
 pub fn run(scenario: &Scenario, epochs: &[Epoch], first: u64) -> Vec<Told> {
+    let (of, epochs_of) = (scenario.clone(), epochs.to_vec());
+    on_workers(scenario.workers, epochs.len(), move |worker, told| {
+        feed(worker, &of, &epochs_of, first, told);
+    })
+}
+
+/// What all workers note of a number of epochs.
+pub fn on_workers(
+    workers: usize,
+    epochs: usize,
+    feed: impl Fn(&mut Worker, &Arc<Mutex<Vec<Told>>>) + Send + Sync + 'static,
+) -> Vec<Told> {
     abort_on_a_worker_s_panic();
-    let told: Arc<Mutex<Vec<Told>>> = Arc::new(Mutex::new(vec![Told::default(); epochs.len()]));
-    let mut config = timely::Config::process(scenario.workers);
-    if scenario.workers == 3 {
+    let told: Arc<Mutex<Vec<Told>>> = Arc::new(Mutex::new(vec![Told::default(); epochs]));
+    let mut config = timely::Config::process(workers);
+    if workers == 3 {
         // Three workers talk in bytes, as processes do.
         config.communication = CommunicationConfig::ProcessBinary(3);
     }
-    let (output, scenario, epochs) = (Arc::clone(&told), scenario.clone(), epochs.to_vec());
-    let guards = timely::execute(config, move |worker| {
-        feed(worker, &scenario, &epochs, first, &output);
-    });
+    let output = Arc::clone(&told);
+    let guards = timely::execute(config, move |worker| feed(worker, &output));
     guards
         .unwrap()
         .join()
@@ -112,9 +122,10 @@ fn build(
     (input, probe)
 }
 
-type Source = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Upsert<Facts>>>>;
+pub type Source = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Upsert<Facts>>>>;
 
-fn note<'scope, T: Clone + 'static>(
+/// Notes what comes at each epoch's place.
+pub fn note<'scope, T: Clone + 'static>(
     stream: StreamVec<'scope, u64, T>,
     told: &Arc<Mutex<Vec<Told>>>,
     first: u64,

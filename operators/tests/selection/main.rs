@@ -9,6 +9,7 @@
 
 mod dataflow;
 mod differential;
+mod mixture;
 mod oracle;
 mod restart;
 mod rules;

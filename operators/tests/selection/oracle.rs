@@ -112,6 +112,7 @@ pub fn select(live: &Live, quota: Quota, view: impl Fn(&Facts, DocumentHash) -> 
         let mut summary = Summary {
             group,
             live,
+            quota: end - start,
             kept: Amount::default(),
             low: None,
             high: None,

@@ -32,7 +32,7 @@ proptest! {
     }
 }
 
-fn live_set(epochs: &[Epoch]) -> Epoch {
+pub fn live_set(epochs: &[Epoch]) -> Epoch {
     let mut live = Live::new();
     epochs.iter().for_each(|epoch| play(&mut live, epoch));
     live.into_iter()
@@ -43,7 +43,7 @@ fn live_set(epochs: &[Epoch]) -> Epoch {
         .collect()
 }
 
-fn kept(told: &[Told]) -> [Live; 2] {
+pub fn kept(told: &[Told]) -> [Live; 2] {
     [0, 1].map(|stage| {
         let mut kept = Live::new();
         told.iter()
@@ -53,7 +53,7 @@ fn kept(told: &[Told]) -> [Live; 2] {
 }
 
 /// An epoch's changes without their slots and in an order of their own.
-fn sorted(told: &Told, stage: usize) -> Vec<(DocumentHash, i32, Facts)> {
+pub fn sorted(told: &Told, stage: usize) -> Vec<(DocumentHash, i32, Facts)> {
     let changes = told.changes[stage].iter();
     let mut changes: Vec<_> = changes.map(|c| (c.id, c.diff, c.record)).collect();
     changes.sort();

@@ -9,31 +9,18 @@ use timely::dataflow::operators::Inspect;
 
 use crate::dataflow::run;
 use crate::oracle::apply;
-use crate::scenario::{Epoch, Facts, Live, Scenario, Weights, by_key, id};
+use crate::scenario::{Epoch, Facts, Live, Scenario, by_key, id};
 
-/// A scenario of which only the number of workers, the guard and the quotas count.
+/// A first stage that keeps this, and a second one that keeps all of it.
 fn stage(band: Band, ppm: u32) -> Scenario {
     let quota = Quota {
         band,
         rate: Rate::from_ppm(ppm).unwrap(),
     };
+    let plain = Scenario::plain();
     Scenario {
-        workers: 2,
-        guard: 128,
-        quotas: [
-            quota,
-            Quota {
-                band: Band::Low,
-                rate: Rate::ALL,
-            },
-        ],
-        sizes: Vec::new(),
-        population: 0,
-        groups: 1,
-        keys: 1,
-        weights: Weights::One,
-        takedowns_percent: 0,
-        seed: 0,
+        quotas: [quota, plain.quotas[1]],
+        ..plain
     }
 }
 
@@ -46,14 +33,14 @@ fn facts(key: i64, mass: u32) -> Facts {
     }
 }
 
-fn up(n: u64, facts: Facts) -> Upsert<Facts> {
+pub fn up(n: u64, facts: Facts) -> Upsert<Facts> {
     Upsert {
         id: id(n),
         record: Some(facts),
     }
 }
 
-fn down(n: u64) -> Upsert<Facts> {
+pub fn down(n: u64) -> Upsert<Facts> {
     Upsert {
         id: id(n),
         record: None,

@@ -101,6 +101,26 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
 }
 
 impl Scenario {
+    /// A history of nothing, for tests that write their own, on two workers.
+    pub fn plain() -> Scenario {
+        let everything = Quota {
+            band: Band::Low,
+            rate: Rate::ALL,
+        };
+        Scenario {
+            workers: 2,
+            guard: 128,
+            quotas: [everything; 2],
+            sizes: Vec::new(),
+            population: 0,
+            groups: 1,
+            keys: 1,
+            weights: Weights::One,
+            takedowns_percent: 0,
+            seed: 0,
+        }
+    }
+
     /// The history itself: a function of the scenario.
     pub fn epochs(&self) -> Vec<Epoch> {
         let mut random = Random {

@@ -36,10 +36,12 @@ proptest! {
     }
 }
 
-fn empty(group: u64) -> Summary {
+/// The summary of a group without documents.
+pub fn empty(group: u64) -> Summary {
     Summary {
         group,
         live: Amount::default(),
+        quota: 0,
         kept: Amount::default(),
         low: None,
         high: None,
