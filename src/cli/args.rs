@@ -12,6 +12,7 @@ use super::completions::CompletionsArgs;
 use super::config::ConfigCommand;
 use super::failure::USAGE;
 use super::feed::FeedArgs;
+use super::losses::LossesArgs;
 use super::run::RunArgs;
 use super::tail::TailArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
@@ -159,7 +160,9 @@ pub(super) enum Command {
     Curate(RunArgs),
     /// Read files into the documents log
     Feed(FeedArgs),
-    /// Print a log: documents, scored, curated, statistics, dead-letters
+    /// Append a trainer's losses to the losses log
+    Losses(LossesArgs),
+    /// Print a log: documents, scored, curated, statistics, mixture, losses, dead-letters
     Tail(TailArgs),
     /// Check configuration, directory, model, brokers and topics: a line each, with the fix
     Check(CheckArgs),

@@ -7,6 +7,7 @@ mod config;
 mod failure;
 pub mod feed;
 mod logging;
+mod losses;
 pub mod run;
 mod signals;
 pub mod tail;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Score(args) => run::run(&cli.global, args, Halves::Score),
         Command::Curate(args) => run::run(&cli.global, args, Halves::Curate),
         Command::Feed(args) => feed::run(&cli.global, args),
+        Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),

@@ -49,6 +49,8 @@ pub(super) fn run(global: &Global, args: &TailArgs) -> Result<(), Failure> {
         Kind::DeadLetters => (&config.scored.dead_letters_topic, config.scored.log),
         Kind::Curated => (&config.curated.topic, config.curated.log),
         Kind::Statistics => (&config.curated.statistics_topic, config.curated.log),
+        Kind::Mixture => (&config.mixture.topic, config.curated.log),
+        Kind::Losses => (&config.mixture.losses_topic, config.curated.log),
     };
     let by_default = if args.until_end {
         Start::Beginning

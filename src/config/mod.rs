@@ -16,6 +16,7 @@ mod properties;
 mod rate;
 mod redact;
 mod show;
+mod skills;
 mod sketch;
 mod stage;
 mod tree;
@@ -34,6 +35,7 @@ pub use load::{FILE, Loaded, Sources, load};
 pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use sketch::Sketch;
+pub use skills::{Mixture, MixtureMethod, Skills};
 pub use stage::{Keep, Mass, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
@@ -57,6 +59,10 @@ pub struct Config {
     pub score: Score,
     /// How embeddings become the codes that density is counted by.
     pub sketch: Sketch,
+    /// Where a document's skill comes from.
+    pub skills: Skills,
+    /// The mixture of skills.
+    pub mixture: Mixture,
     /// Curating.
     pub curate: Curate,
     /// The selection stages, in order; each sees what survived the one before. With none of them
@@ -75,6 +81,8 @@ impl Default for Config {
             curated: Curated::default(),
             score: Score::default(),
             sketch: Sketch::default(),
+            skills: Skills::default(),
+            mixture: Mixture::default(),
             curate: Curate::default(),
             select: vec![Stage::default()],
         }
@@ -92,8 +100,8 @@ impl Config {
     }
 
     /// All topics: the key that names each, its name, and the kind of log it is in.
-    pub fn all_topics(&self) -> [(&'static str, &str, LogKind); 5] {
-        let (scored, curated) = (&self.scored, &self.curated);
+    pub fn all_topics(&self) -> [(&'static str, &str, LogKind); 7] {
+        let (scored, curated, mixture) = (&self.scored, &self.curated, &self.mixture);
         [
             ("documents.topic", &self.documents.topic, self.documents.log),
             ("scored.topic", &scored.topic, scored.log),
@@ -108,6 +116,8 @@ impl Config {
                 &curated.statistics_topic,
                 curated.log,
             ),
+            ("mixture.losses_topic", &mixture.losses_topic, curated.log),
+            ("mixture.topic", &mixture.topic, curated.log),
         ]
     }
 

@@ -25,7 +25,7 @@ pub(super) fn write(
         Kind::Documents => document(record, "taken down", color)?,
         Kind::Curated => document(record, "withdrawn", color)?,
         Kind::Scored => scored(record, color)?,
-        Kind::Statistics => {
+        Kind::Statistics | Kind::Mixture | Kind::Losses => {
             let value = record.value.as_deref().ok_or(Undecoded::NoValue)?;
             escaped(&String::from_utf8_lossy(value), usize::MAX)
         }

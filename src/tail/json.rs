@@ -15,7 +15,7 @@ pub(super) fn write(kind: Kind, received: &Received, line: &mut Vec<u8>) -> Resu
     match kind {
         Kind::Documents | Kind::Curated => write_document(record, line),
         Kind::Scored => write_scored(received, line),
-        Kind::Statistics => write_statistics(record, line),
+        Kind::Statistics | Kind::Mixture | Kind::Losses => write_statistics(record, line),
         Kind::DeadLetters => Ok(serde_json::to_writer(line, &DeadLetter::new(record))?),
     }
 }

@@ -27,6 +27,10 @@ pub enum Kind {
     Curated,
     /// Statistics, one record an epoch.
     Statistics,
+    /// The mixture of skills, whenever it changes.
+    Mixture,
+    /// What trainers reported of their losses.
+    Losses,
     /// Records that could not be scored, with the reason.
     DeadLetters,
 }
