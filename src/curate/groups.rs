@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use serde_json::Value;
 
-use crate::records::field;
+use crate::records::{Scored, field};
 
 /// The code of a combination of field values; 0 where no stage groups by a field.
 pub type GroupCode = u32;
@@ -17,12 +17,17 @@ pub type GroupCode = u32;
 /// The group of documents that lack the field, and the one group of a stage without `group_by`.
 pub const NO_GROUP: u64 = 0;
 
+/// What names a document's skill where a stage groups by it.
+pub const SKILL: &str = "skill";
+
 /// The fields that stages group by, and the combinations of values met so far.
 ///
 /// Clones share the combinations.
 #[derive(Clone)]
 pub struct Groups {
     fields: Arc<[String]>,
+    /// The field of the document that names its skill; without one the scored record does.
+    skill: Option<Arc<str>>,
     names: Arc<RwLock<Names>>,
 }
 
@@ -35,8 +40,9 @@ struct Names {
 }
 
 impl Groups {
-    /// Groups by these paths of a document's JSON, such as `source` or `metadata.lang`.
-    pub fn new(fields: impl IntoIterator<Item = String>) -> Self {
+    /// Groups by these paths of a document's JSON, such as `source` or `metadata.lang`, and by
+    /// [`SKILL`], which stands at the path `skill` or else in the scored record.
+    pub fn new(fields: impl IntoIterator<Item = String>, skill: Option<&str>) -> Self {
         let mut distinct: Vec<String> = Vec::new();
         for field in fields {
             if !distinct.contains(&field) {
@@ -46,6 +52,7 @@ impl Groups {
         let names = Names::default();
         Groups {
             fields: distinct.into(),
+            skill: skill.map(Arc::from),
             names: Arc::new(RwLock::new(names)),
         }
     }
@@ -56,15 +63,15 @@ impl Groups {
     }
 
     /// The code of the document's values.
-    pub fn code(&self, document: &[u8]) -> GroupCode {
+    pub fn code(&self, scored: &Scored<'_>) -> GroupCode {
         if self.fields.is_empty() {
             return 0;
         }
-        let values: Box<[_]> = self
-            .fields
-            .iter()
-            .map(|path| name(field(document, path)))
-            .collect();
+        let value = |path: &String| match path.as_str() {
+            SKILL => self.skill(scored),
+            path => name(field(scored.document, path)),
+        };
+        let values: Box<[_]> = self.fields.iter().map(value).collect();
         if let Some(code) = self
             .names
             .read()
@@ -78,6 +85,14 @@ impl Groups {
             .write()
             .expect("no panic under the lock")
             .intern(values)
+    }
+
+    /// The document's skill, where it is known.
+    pub fn skill(&self, scored: &Scored<'_>) -> Option<String> {
+        match &self.skill {
+            Some(path) => name(field(scored.document, path)),
+            None => scored.skill.map(str::to_owned),
+        }
     }
 
     /// The name of a group, or `None` for [`NO_GROUP`].
@@ -128,7 +143,7 @@ impl Names {
 }
 
 /// The group of a name: the first 8 bytes of its BLAKE3.
-fn group_of(name: &str) -> u64 {
+pub fn group_of(name: &str) -> u64 {
     let hash = blake3::hash(name.as_bytes());
     u64::from_be_bytes(
         hash.as_bytes()[..8]
@@ -150,15 +165,31 @@ fn name(value: Option<Value>) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn scored(document: &[u8]) -> Scored<'_> {
+        Scored {
+            mean_nll_nats: 1.0,
+            tokens: 1,
+            truncated: false,
+            scorer: "test",
+            sketch: 0,
+            codes: Default::default(),
+            embedding: Vec::new(),
+            quality: None,
+            skill: Some("reason"),
+            document,
+        }
+    }
+
     #[test]
     fn a_code_stands_for_the_values_of_all_fields() {
-        let groups = Groups::new(["source".to_owned(), "metadata.lang".to_owned()]);
+        let fields = ["source".to_owned(), "metadata.lang".to_owned()];
+        let groups = Groups::new(fields, None);
         let [a, b, c] = [
             br#"{"source": "web", "metadata": {"lang": "en"}}"#.as_slice(),
             br#"{"source": "web", "metadata": {"lang": "de"}}"#,
             br#"{"metadata": {"lang": "en"}}"#,
         ]
-        .map(|document| groups.code(document));
+        .map(|document| groups.code(&scored(document)));
         let (source, lang) = (groups.of_field(0), groups.of_field(1));
         assert_eq!(source(a), source(b));
         assert_eq!(lang(a), lang(c));
@@ -170,7 +201,23 @@ mod tests {
 
     #[test]
     fn without_fields_there_is_one_code() {
-        let groups = Groups::new([]);
-        assert_eq!(groups.code(b"not even JSON"), 0);
+        let groups = Groups::new([], None);
+        assert_eq!(groups.code(&scored(b"not even JSON")), 0);
+    }
+
+    #[test]
+    fn a_skill_stands_in_its_field_or_else_in_the_scored_record() {
+        let by_skill = |field| Groups::new([SKILL.to_owned()], field);
+        let scored = scored(br#"{"metadata": {"topic": "write"}}"#);
+        for (field, expected) in [
+            (None, Some("reason")),
+            (Some("metadata.topic"), Some("write")),
+            (Some("metadata.other"), None),
+        ] {
+            let groups = by_skill(field);
+            let group = groups.of_field(0)(groups.code(&scored));
+            assert_eq!(groups.name(group).as_deref(), expected);
+            assert_eq!(groups.skill(&scored).as_deref(), expected);
+        }
     }
 }
