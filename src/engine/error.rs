@@ -2,7 +2,7 @@
 
 use crate::log::LogError;
 use crate::records::{ProgressError, ScoredError};
-use kernels::{ModelError, ScoreError};
+use kernels::{LshError, ModelError, ScoreError};
 
 /// A failure that the stream cannot go on after.
 #[derive(Debug, thiserror::Error)]
@@ -10,10 +10,13 @@ pub enum EngineError {
     /// A log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The reference model could not be loaded.
+    /// The reference model, or the encoder, could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The reference model failed on a batch.
+    /// The encoder's embeddings cannot be hashed.
+    #[error("no codes can be made of the encoder's embeddings: {0}")]
+    Sketch(#[source] LshError),
+    /// A model failed on a batch.
     #[error("scoring failed: {0}")]
     Score(#[from] ScoreError),
     /// What the last commit said does not read.
