@@ -4,6 +4,7 @@
 //! from is kept beside it, in [`Loaded`], for errors and `config show` to say.
 
 mod checks;
+mod epsilon;
 mod error;
 mod field_path;
 mod kafka;
@@ -18,6 +19,7 @@ mod redact;
 mod show;
 mod sketch;
 mod stage;
+mod stage_table;
 mod tree;
 mod values;
 
@@ -27,6 +29,7 @@ use kernels::DeviceChoice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use epsilon::Epsilon;
 pub use error::{ConfigError, Problem};
 pub use field_path::{FieldPath, FieldPathError};
 pub use kafka::KafkaProperties;
@@ -34,7 +37,7 @@ pub use load::{FILE, Loaded, Sources, load};
 pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use sketch::Sketch;
-pub use stage::{Keep, Mass, Stage};
+pub use stage::{Keep, Mass, Over, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
 /// Everything that can be configured.

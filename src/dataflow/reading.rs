@@ -43,12 +43,13 @@ pub struct EpochReader {
 impl EpochReader {
     /// Reads to the end, or until told to stop, or until the dataflow is gone.
     ///
-    /// `decode` makes a record of the dataflow of each record of the log, or passes it over.
+    /// `decode` makes a record of the dataflow of each record of the log, or passes it over, or
+    /// ends it all.
     /// Interrupted in an epoch, it sends no end of it: then the epoch is not to be committed.
     pub fn run<D>(
         mut self,
         sending: &Sending<D>,
-        mut decode: impl FnMut(Received) -> Option<D>,
+        mut decode: impl FnMut(Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         if self.replay {
             self.replay(sending, &mut decode)?;
@@ -63,7 +64,7 @@ impl EpochReader {
     fn read<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
+        decode: &mut impl FnMut(Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         let mut reader = self.store.reader(&self.log, &self.from)?;
         let mut pending = VecDeque::new();
@@ -87,7 +88,7 @@ impl EpochReader {
             if pending.is_empty() {
                 pending.extend(reader.poll(TICK)?);
             }
-            if !self.pass_on(&mut pending, &mut pace, sending, decode) {
+            if !self.pass_on(&mut pending, &mut pace, sending, decode)? {
                 return Ok(());
             }
             self.note_offsets(reader.as_ref(), &pending);
@@ -111,7 +112,7 @@ impl EpochReader {
     fn replay<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
+        decode: &mut impl FnMut(Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         if !self.store.ends(&self.log)?.reaches(&self.from) {
             return Err(EngineError::LogShrank {
@@ -128,7 +129,10 @@ impl EpochReader {
             let mut received = reader.poll(TICK)?;
             received
                 .retain(|r| r.position.offset() < self.from.0[usize::from(r.position.partition())]);
-            let records: Vec<D> = received.into_iter().filter_map(&mut *decode).collect();
+            let decoded = received.into_iter().map(&mut *decode);
+            let records: Vec<D> = decoded
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?;
             if !records.is_empty() && !sending.send(Epoch::Records(records)) {
                 return Ok(());
             }
@@ -143,8 +147,8 @@ impl EpochReader {
         pending: &mut VecDeque<Received>,
         pace: &mut Pace,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(Received) -> Option<D>,
-    ) -> bool {
+        decode: &mut impl FnMut(Received) -> Result<Option<D>, EngineError>,
+    ) -> Result<bool, EngineError> {
         let mut records = Vec::with_capacity(pending.len().min(1024));
         while pace.room() > 0
             && let Some(received) = pending.pop_front()
@@ -152,9 +156,9 @@ impl EpochReader {
             let position = received.position;
             pace.add(received.record.value.as_ref().map_or(0, Vec::len) + 64);
             self.from.0[usize::from(position.partition())] = position.offset() + 1;
-            records.extend(decode(received));
+            records.extend(decode(received)?);
         }
-        records.is_empty() || sending.send(Epoch::Records(records))
+        Ok(records.is_empty() || sending.send(Epoch::Records(records)))
     }
 
     /// A store's own marks occupy offsets too: once all was passed on, they count as read.

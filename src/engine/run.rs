@@ -9,7 +9,7 @@ use kernels::CudaError;
 
 use super::progress::report_while;
 use super::{Counters, EngineError, Stores, Summary};
-use crate::config::{Config, LogKind, PerplexityFrom};
+use crate::config::{Config, LogKind, PerplexityFrom, Stage};
 use crate::curate::{self, Curate};
 use crate::dataflow::Until;
 use crate::log::{Layout, Offsets, Store};
@@ -46,6 +46,10 @@ pub fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
+    let samples = config.select.iter().any(Stage::is_by_density);
+    if samples && options.halves != Halves::Curate && config.score.encoder.is_none() {
+        return Err(EngineError::NoEncoder);
+    }
     let stores = Stores::new(config);
     let counters = Arc::new(Counters::default());
     let scored = Arc::new(AtomicBool::new(options.halves == Halves::Curate));
@@ -209,6 +213,7 @@ fn curate_of(
         curated: config.curated.topic.clone(),
         statistics: config.curated.statistics_topic.clone(),
         stages: config.select.clone(),
+        sketch: config.sketch.clone(),
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),

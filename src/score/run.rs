@@ -174,7 +174,7 @@ fn read(
     move |sending| {
         reader.run(&sending, |received| {
             Counters::add(&counters.read, 1);
-            Some(received)
+            Ok(Some(received))
         })
     }
 }
