@@ -309,6 +309,7 @@ fn curating(
         curated: CURATED.to_owned(),
         statistics: STATISTICS.to_owned(),
         stages,
+        sketch: Sketch::default(),
         workers,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),

@@ -282,6 +282,7 @@ fn every_commented_key_of_the_default_file_can_be_taken_in() {
         let beside = match key {
             "tokens" => "perplexity = { field = 'metadata.perplexity' }",
             "group_by" | "seed" => "by = 'random'",
+            "epsilon" | "phases" | "over" => "by = 'density'",
             // There is no such file here, and TLS only where it is built in.
             "\"sasl.password\"" | "\"ssl.key.password\"" => continue,
             _ => "",
@@ -297,7 +298,10 @@ fn every_commented_key_of_the_default_file_can_be_taken_in() {
             "log",
             "tokens",
             "group_by",
-            "seed"
+            "seed",
+            "epsilon",
+            "phases",
+            "over"
         ]
     );
 }
@@ -358,12 +362,13 @@ fn what_show_prints_reads_back_as_the_same_configuration() {
 fn the_rules_are_written_the_same_for_ever() {
     let given = Given::file(
         "[[select]]\nby = 'perplexity'\n[[select]]\nby = 'random'\nrate = 0.000001\n\
-         group_by = 'metadata.lang'\nmass = 'tokens'\n",
+         group_by = 'metadata.lang'\nmass = 'tokens'\n\
+         [[select]]\nby = 'density'\nrate = 0.25\nepsilon = 0.5\nover = 'survivors'\n",
     );
     let text = serde_json::to_string(&given.config().select).unwrap();
     assert_eq!(
         text,
-        r#"[{"by":"perplexity","keep":"medium","rate":0.5,"mass":"documents"},{"by":"random","rate":1e-6,"group_by":"metadata.lang","mass":"tokens","seed":0}]"#
+        r#"[{"by":"perplexity","keep":"medium","rate":0.5,"mass":"documents"},{"by":"random","rate":1e-6,"group_by":"metadata.lang","mass":"tokens","seed":0},{"by":"density","rate":0.25,"seed":0,"epsilon":0.5,"phases":16,"over":"survivors"}]"#
     );
     assert_eq!(
         serde_json::from_str::<Vec<Stage>>(&text).unwrap(),

@@ -177,6 +177,7 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
         curated: config.curated.topic.clone(),
         statistics: config.curated.statistics_topic.clone(),
         stages: vec![lower_half],
+        sketch: config.sketch.clone(),
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         until: Box::new(move || Ok(Some(end.clone()))),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::stage_table::{KEYS_OF, KINDS, any_of};
 use super::tree::Tree;
 use super::{Config, LogKind, Mass, PerplexityFrom, Problem, Stage, properties};
 
@@ -34,15 +35,17 @@ pub(super) fn stage_keys(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
         let index = index.to_string();
-        for (by, key, only) in [
-            ("perplexity", "seed", "random"),
-            ("random", "keep", "perplexity"),
-        ] {
-            if stage.get("by").and_then(Value::as_str) == Some(by) && stage.get(key).is_some() {
+        let by = stage.get("by").and_then(Value::as_str);
+        // Any other value is told where it is read.
+        let Some(by) = by.filter(|by| KINDS.contains(by)) else {
+            continue;
+        };
+        for (key, kinds) in KEYS_OF {
+            if !kinds.contains(&by) && stage.get(key).is_some() {
                 findings.push(finding(
                     &[&["select", &index, key]],
                     format!("select[{index}].{key}: a stage by {by:?} has no {key}"),
-                    format!("remove {key}, or choose by = {only:?}"),
+                    format!("remove {key}, or choose by = {}", any_of(kinds)),
                 ));
             }
         }
@@ -57,6 +60,7 @@ pub(super) fn across(config: &Config) -> Vec<Finding> {
     findings.extend(tokens_without_field(config));
     findings.extend(mass_without_tokens(config));
     findings.extend(embeddings_without_encoder(config));
+    findings.extend(densities_twice(config));
     findings.extend(servers_missing(config));
     findings.extend(topics_twice(config));
     findings.extend(properties::refused(&config.kafka));
@@ -121,6 +125,17 @@ fn embeddings_without_encoder(config: &Config) -> Option<Finding> {
             "name one: score.encoder = \"models/all-MiniLM-L6-v2\"; or remove embeddings",
         )
     })
+}
+
+/// A second density stage would have to weigh a document by two draws.
+fn densities_twice(config: &Config) -> Option<Finding> {
+    let stages = config.select.iter().enumerate();
+    let (index, _) = stages.filter(|(_, stage)| stage.is_by_density()).nth(1)?;
+    Some(finding(
+        &[&["select", &index.to_string(), "by"]],
+        format!("select[{index}] is a second stage by \"density\": there can be one"),
+        "remove one of them, or make it a stage by \"random\" with the same rate",
+    ))
 }
 
 fn servers_missing(config: &Config) -> Option<Finding> {

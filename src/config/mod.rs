@@ -4,6 +4,7 @@
 //! from is kept beside it, in [`Loaded`], for errors and `config show` to say.
 
 mod checks;
+mod epsilon;
 mod error;
 mod field_path;
 mod kafka;
@@ -19,6 +20,7 @@ mod show;
 mod skills;
 mod sketch;
 mod stage;
+mod stage_table;
 mod tree;
 mod values;
 
@@ -28,6 +30,7 @@ use kernels::DeviceChoice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use epsilon::Epsilon;
 pub use error::{ConfigError, Problem};
 pub use field_path::{FieldPath, FieldPathError};
 pub use kafka::KafkaProperties;
@@ -36,7 +39,7 @@ pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use sketch::Sketch;
 pub use skills::{Mixture, MixtureMethod, Skills};
-pub use stage::{Keep, Mass, Stage};
+pub use stage::{Keep, Mass, Over, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
 /// Everything that can be configured.

@@ -49,13 +49,19 @@ impl TryFrom<f64> for Rate {
         if !(rate > 0.0 && rate <= 1.0) {
             return Err(RateError::Range(rate));
         }
-        let ppm = (rate * f64::from(WHOLE)).round();
-        // A division rounds correctly, so it gives the same double as the decimal it stands for.
-        if ppm < 1.0 || ppm / f64::from(WHOLE) != rate {
-            return Err(RateError::Decimals(rate));
+        match parts_per_million(rate) {
+            Some(ppm) if ppm > 0 => Rate::from_ppm(ppm),
+            _ => Err(RateError::Decimals(rate)),
         }
-        Rate::from_ppm(ppm as u32)
     }
+}
+
+/// The number in parts per million, if it is a decimal with at most 6 places, and not beyond 4,000.
+pub(super) fn parts_per_million(number: f64) -> Option<u32> {
+    let ppm = (number * f64::from(WHOLE)).round();
+    // A division rounds correctly, so it gives the same double as the decimal it stands for.
+    let exact = (0.0..=4e9).contains(&ppm) && ppm / f64::from(WHOLE) == number;
+    exact.then_some(ppm as u32)
 }
 
 impl From<Rate> for f64 {

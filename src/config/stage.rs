@@ -1,14 +1,17 @@
 //! The selection stages: `[[select]]`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
-use super::{FieldPath, Rate};
+use super::stage_table::StageTable;
+use super::{Epsilon, FieldPath, Rate};
 
 /// The rate of a stage that names none.
 const RATE_PPM: u32 = 500_000;
 
-/// One selection stage: in each group, documents stand in an order, and a band of it is kept.
+/// One selection stage: of the documents that it sees, a part is kept.
+///
+/// By perplexity and at random, documents of each group stand in an order and a band of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "StageTable", into = "StageTable")]
 pub enum Stage {
@@ -33,6 +36,19 @@ pub enum Stage {
         group_by: Option<FieldPath>,
         /// What the rate is a part of.
         mass: Mass,
+    },
+    /// Drawn in inverse proportion to how crowded a document's neighbourhood is.
+    Density {
+        /// The part of the documents that is kept.
+        rate: Rate,
+        /// Another seed gives another, independent draw.
+        seed: u64,
+        /// A crowd is counted in steps of this factor, less one.
+        epsilon: Epsilon,
+        /// How many ways those steps are shifted against each other.
+        phases: u32,
+        /// Who counts as a neighbour.
+        over: Over,
     },
 }
 
@@ -60,18 +76,37 @@ pub enum Mass {
     Tokens,
 }
 
+/// Among which documents crowding is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Over {
+    /// All live documents, also those that earlier stages left out.
+    #[default]
+    Live,
+    /// Those alone that the stages before have kept.
+    Survivors,
+}
+
 impl Stage {
     /// The part of each group's mass that is kept.
     pub fn rate(&self) -> Rate {
         match self {
-            Stage::Perplexity { rate, .. } | Stage::Random { rate, .. } => *rate,
+            Stage::Perplexity { rate, .. }
+            | Stage::Random { rate, .. }
+            | Stage::Density { rate, .. } => *rate,
         }
+    }
+
+    /// Whether it draws by density, and so needs documents with codes.
+    pub fn is_by_density(&self) -> bool {
+        matches!(self, Stage::Density { .. })
     }
 
     /// What the rate is a part of.
     pub fn mass(&self) -> Mass {
         match self {
             Stage::Perplexity { mass, .. } | Stage::Random { mass, .. } => *mass,
+            Stage::Density { .. } => Mass::Documents,
         }
     }
 
@@ -81,6 +116,7 @@ impl Stage {
             Stage::Perplexity { group_by, .. } | Stage::Random { group_by, .. } => {
                 group_by.as_ref()
             }
+            Stage::Density { .. } => None,
         }
     }
 }
@@ -97,130 +133,7 @@ impl Default for Stage {
     }
 }
 
-fn half() -> Rate {
+/// The rate of a stage that names none.
+pub(super) fn half() -> Rate {
     Rate::from_ppm(RATE_PPM).expect("500,000 parts per million are a rate")
-}
-
-/// A stage as it is written. It stands between the file and [`Stage`] because serde's tagged enums
-/// forget where inside a stage an error is.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct StageTable {
-    /// What documents are ordered by.
-    by: By,
-    /// Which part of the order is kept; perplexity only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    keep: Option<Keep>,
-    /// The part of each group's mass that is kept: greater than 0, at most 1, at most 6 decimals.
-    #[serde(default = "half")]
-    rate: Rate,
-    /// The field whose values make the groups, "source" or "metadata.<path>"; one group when absent.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "group_by"
-    )]
-    group_by: Option<FieldPath>,
-    /// What the rate is a part of.
-    #[serde(default)]
-    mass: Mass,
-    /// Another seed gives another, independent order; random only.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "seed"
-    )]
-    seed: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum By {
-    Perplexity,
-    Random,
-}
-
-impl TryFrom<StageTable> for Stage {
-    type Error = &'static str;
-
-    fn try_from(table: StageTable) -> Result<Self, Self::Error> {
-        let StageTable {
-            by,
-            keep,
-            rate,
-            group_by,
-            mass,
-            seed,
-        } = table;
-        match by {
-            By::Perplexity if seed.is_some() => Err("seed is for by = \"random\" only"),
-            By::Perplexity => {
-                let keep = keep.unwrap_or_default();
-                Ok(Stage::Perplexity {
-                    keep,
-                    rate,
-                    group_by,
-                    mass,
-                })
-            }
-            By::Random if keep.is_some() => Err("keep is for by = \"perplexity\" only"),
-            By::Random => {
-                let seed = seed.unwrap_or_default();
-                Ok(Stage::Random {
-                    rate,
-                    seed,
-                    group_by,
-                    mass,
-                })
-            }
-        }
-    }
-}
-
-impl From<Stage> for StageTable {
-    fn from(stage: Stage) -> StageTable {
-        match stage {
-            Stage::Perplexity {
-                keep,
-                rate,
-                group_by,
-                mass,
-            } => StageTable {
-                by: By::Perplexity,
-                keep: Some(keep),
-                rate,
-                group_by,
-                mass,
-                seed: None,
-            },
-            Stage::Random {
-                rate,
-                seed,
-                group_by,
-                mass,
-            } => StageTable {
-                by: By::Random,
-                keep: None,
-                rate,
-                group_by,
-                mass,
-                seed: Some(seed),
-            },
-        }
-    }
-}
-
-fn group_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FieldPath>, D::Error> {
-    let path = FieldPath::deserialize(deserializer)?;
-    if path.as_str() == "source" || path.as_str().starts_with("metadata.") {
-        return Ok(Some(path));
-    }
-    Err(de::Error::custom(format_args!(
-        "documents are grouped by \"source\" or by a field \"metadata.<path>\", not by {:?}",
-        path.as_str()
-    )))
-}
-
-fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    super::values::within::<0, { i64::MAX }, _, _>(deserializer).map(Some)
 }

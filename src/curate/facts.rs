@@ -1,9 +1,11 @@
-//! What the operators know of a document.
+//! What the operators know of a document, and how it is read from a scored record.
 
 use operators::{DocumentHash, Upsert};
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use super::groups::{GroupCode, Groups};
+use crate::config::Sketch;
 use crate::log::{Position, Received};
 use crate::records::{Scored, ScoredError};
 
@@ -39,13 +41,48 @@ pub enum FactsError {
     /// The score has no place in an order.
     #[error("a score of {0} nats")]
     Score(f64),
+    /// The codes were not made under the configured sketch, or there are none.
+    #[error("codes of sketch {found:016x}, not {wanted:016x}")]
+    Sketch {
+        /// The fingerprint of the record's codes; 0 without codes.
+        found: u64,
+        /// The fingerprint of the configured sketch.
+        wanted: u64,
+    },
+    /// The codes bear the sketch's fingerprint, but it cannot have made them.
+    #[error("codes that the sketch does not make")]
+    Codes,
 }
 
-/// What a scored record says of its document: its facts, or that it is taken down.
+/// What is read of scored records besides whose they are.
+pub struct Reading {
+    /// The fields that stages group by.
+    pub groups: Groups,
+    /// The sketch that codes are of.
+    pub sketch: Sketch,
+    /// Its fingerprint.
+    pub fingerprint: u64,
+}
+
+impl Reading {
+    /// Reads these groups, and codes of this sketch.
+    pub fn new(groups: Groups, sketch: Sketch) -> Self {
+        Reading {
+            groups,
+            fingerprint: sketch.fingerprint(),
+            sketch,
+        }
+    }
+}
+
+/// What a scored record says of its document, or that it is taken down.
 ///
 /// # Errors
 /// [`FactsError`] when the record is not one of ours.
-pub fn upsert(received: &Received, groups: &Groups) -> Result<Upsert<Facts>, FactsError> {
+pub fn upsert<D: Document>(
+    received: &Received,
+    reading: &Reading,
+) -> Result<Upsert<D>, FactsError> {
     let key = received.record.key.as_deref().ok_or(FactsError::NoKey)?;
     let id = document_hash(key);
     let Some(value) = received.record.value.as_deref() else {
@@ -60,12 +97,10 @@ pub fn upsert(received: &Received, groups: &Groups) -> Result<Upsert<Facts>, Fac
         position: received.position,
         mean_nll: (nll / NANO).round() as i64,
         tokens: scored.tokens,
-        group: groups.code(scored.document),
+        group: reading.groups.code(&scored),
     };
-    Ok(Upsert {
-        id,
-        record: Some(facts),
-    })
+    let record = Some(D::of(facts, &scored, reading)?);
+    Ok(Upsert { id, record })
 }
 
 /// The hash that a document goes by in the operators, from the id's UTF-8.
@@ -110,20 +145,22 @@ mod tests {
 
     #[test]
     fn a_record_becomes_facts_and_a_tombstone_a_takedown() {
-        let groups = Groups::new([]);
-        let facts = upsert(&received(2.5), &groups).unwrap().record.unwrap();
+        let reading = Reading::new(Groups::new([], None), Sketch::default());
+        let scored: Upsert<Facts> = upsert(&received(2.5), &reading).unwrap();
+        let facts = scored.record.unwrap();
         assert_eq!((facts.mean_nll, facts.tokens), (2_500_000_000, 3));
         assert_eq!(facts.position, Position::new(1, 2));
         let mut takedown = received(2.5);
         takedown.record.value = None;
-        let (id, gone) = (document_hash(b"a"), upsert(&takedown, &groups).unwrap());
-        assert_eq!((gone.id, gone.record), (id, None));
+        let gone: Upsert<Facts> = upsert(&takedown, &reading).unwrap();
+        assert_eq!((gone.id, gone.record), (document_hash(b"a"), None));
     }
 
     #[test]
     fn scores_without_a_place_in_an_order_are_refused() {
+        let reading = Reading::new(Groups::new([], None), Sketch::default());
         for nll in [f64::NAN, f64::INFINITY, -1e300] {
-            let error = upsert(&received(nll), &Groups::new([])).unwrap_err();
+            let error = upsert::<Facts>(&received(nll), &reading).unwrap_err();
             assert!(matches!(error, FactsError::Score(_)), "{error}");
         }
     }

@@ -2,9 +2,13 @@
 //!
 //! Stateful, deterministic, without a model. [`dataflow`] is the picture; [`Curator`] runs it.
 
+mod coded;
+mod document;
+mod drawn;
 mod facts;
 mod groups;
 mod publish;
+mod rules;
 mod run;
 mod stages;
 mod statistics;
@@ -17,9 +21,9 @@ use timely::dataflow::operators::{Concat, ConnectLoop, Feedback};
 
 use crate::dataflow::{Batches, Pool, Sending, Threads, log_source, offload};
 use crate::engine::EngineError;
-use facts::Facts;
+use document::Document;
 use publish::Outcome;
-use stages::{Selection, select_by};
+use rules::Rules;
 
 pub use run::{Curate, curate};
 
@@ -30,7 +34,7 @@ struct Parts<'a, F> {
     /// Reads the scored log; on one worker.
     read: Option<F>,
     /// What is kept.
-    selection: &'a Selection,
+    rules: &'a Rules,
     /// Publishes epochs; on the first worker.
     publisher: Option<Pool<Outcome, ()>>,
     /// The threads behind the source and the publisher.
@@ -38,15 +42,15 @@ struct Parts<'a, F> {
 }
 
 /// Scored records in, changes of the curated set out, an epoch at a time.
-fn dataflow<F>(scope: Scope<'_, u64>, parts: Parts<'_, F>)
+fn dataflow<D: Document, F>(scope: Scope<'_, u64>, parts: Parts<'_, F>)
 where
-    F: FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send + 'static,
+    F: FnOnce(Sending<Upsert<D>>) -> Result<(), EngineError> + Send + 'static,
 {
     let (handle, durable) = scope.feedback(1);
     let (scored, marks) = log_source(scope, parts.first, durable, parts.read, parts.threads);
-    let by_id = Exchange::new(|upsert: &Upsert<Facts>| upsert.id.halves()[0]);
+    let by_id = Exchange::new(|upsert: &Upsert<D>| upsert.id.halves()[0]);
     let live = latest(scored, by_id, |_epoch, _usage: &dyn Usage| ());
-    let curated = select_by(live, parts.selection, parts.first);
+    let curated = D::keep(live, parts.rules, parts.first);
     let epochs = curated.concat(marks.map(Outcome::Mark));
     let to_first = Exchange::new(|_: &Outcome| 0);
     offload(

@@ -7,18 +7,27 @@ use std::sync::Arc;
 use operators::Change;
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::drawn::Draw;
 use super::statistics::{StageSummary, Statistics};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
 use crate::log::{Fetcher, Offsets, Position, Record, Writer, partition_of};
 use crate::records::{Measures, Progress, Scored};
 
+/// What publishing a document that is kept takes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where its scored record stands.
+    pub position: Position,
+    /// How it was drawn, where a stage draws by density.
+    pub draw: Option<Draw>,
+}
+
 /// What the dataflow tells of an epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// A document entered or left the curated set.
-    Change(Change<Facts>),
+    Change(Change<Kept>),
     /// What a stage did to a group that changed. Boxed, because a replay holds millions of changes.
     Summary(Box<StageSummary>),
     /// The epoch's end: how far the scored log was read.
@@ -67,6 +76,8 @@ struct Changes {
     withdrawn: Vec<Position>,
     /// Documents that were in the set before and still are.
     replaced: usize,
+    /// How documents were drawn that enter, by place, ascending; empty without density.
+    draws: Vec<(Position, Draw)>,
 }
 
 impl Publisher {
@@ -104,7 +115,7 @@ impl Publisher {
         let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
             Published::UnderOtherRules(replay, kept) if replay == number => {
                 self.curated = kept.len() as u64;
-                difference(&kept, changes.admitted)
+                difference(&kept, changes)
             }
             earlier => {
                 self.published = earlier;
@@ -150,11 +161,14 @@ impl Publisher {
         let before = removed.len();
         removed.retain(|change| !again.contains(&change.id));
         let replaced = before - removed.len();
+        let mut draws: Vec<_> = added.iter().filter_map(drawn).collect();
+        draws.sort_unstable_by_key(|(place, _)| *place);
         (
             Changes {
                 admitted: positions(added),
                 withdrawn: positions(removed),
                 replaced,
+                draws,
             },
             offsets,
         )
@@ -220,18 +234,29 @@ fn append_curated(
     scored.fetch(&places, &mut |position, record| {
         if failed.is_ok() {
             let leaves = changes.withdrawn.binary_search(&position).is_ok();
-            failed = curated_record(record, leaves, epoch).and_then(&mut *append);
+            let draw = changes.draw(position);
+            failed = curated_record(record, leaves, draw, epoch).and_then(&mut *append);
         }
     })?;
     failed
 }
 
 /// The record that publishes a scored document's admission, or its withdrawal.
-fn curated_record(scored: Record, leaves: bool, epoch: u64) -> Result<Record, EngineError> {
+fn curated_record(
+    scored: Record,
+    leaves: bool,
+    draw: Option<Draw>,
+    epoch: u64,
+) -> Result<Record, EngineError> {
     let value = match scored.value.as_deref() {
         Some(bytes) if !leaves => {
             let scored = Scored::decode(bytes)?;
-            Some(Measures::new(&scored, epoch).add_to(scored.document))
+            let measures = Measures {
+                density: draw.map(|draw| draw.density),
+                weight: draw.map(|draw| draw.weight),
+                ..Measures::new(&scored, epoch)
+            };
+            Some(measures.add_to(scored.document))
         }
         _ => None,
     };
@@ -243,7 +268,21 @@ fn curated_record(scored: Record, leaves: bool, epoch: u64) -> Result<Record, En
     })
 }
 
-fn positions(changes: Vec<Change<Facts>>) -> Vec<Position> {
+impl Changes {
+    fn draw(&self, position: Position) -> Option<Draw> {
+        let found = self
+            .draws
+            .binary_search_by_key(&position, |(place, _)| *place);
+        found.ok().map(|at| self.draws[at].1)
+    }
+}
+
+fn drawn(change: &Change<Kept>) -> Option<(Position, Draw)> {
+    let Kept { position, draw } = change.record;
+    draw.map(|draw| (position, draw))
+}
+
+fn positions(changes: Vec<Change<Kept>>) -> Vec<Position> {
     let mut positions: Vec<_> = changes
         .iter()
         .map(|change| change.record.position)
@@ -252,14 +291,16 @@ fn positions(changes: Vec<Change<Facts>>) -> Vec<Position> {
     positions
 }
 
-/// What must be published to get from the documents kept before to those kept now, both ascending.
-fn difference(before: &[Position], now: Vec<Position>) -> Changes {
+/// What must be published to get from the documents kept before, their places ascending, to those
+/// that `now` admits.
+fn difference(before: &[Position], now: Changes) -> Changes {
     let withdrawn = before
         .iter()
-        .filter(|place| now.binary_search(place).is_err())
+        .filter(|place| now.admitted.binary_search(place).is_err())
         .copied()
         .collect();
     let admitted = now
+        .admitted
         .into_iter()
         .filter(|place| before.binary_search(place).is_err())
         .collect();
@@ -267,6 +308,7 @@ fn difference(before: &[Position], now: Vec<Position>) -> Changes {
         admitted,
         withdrawn,
         replaced: 0,
+        draws: now.draws,
     }
 }
 
@@ -277,7 +319,11 @@ mod tests {
     #[test]
     fn difference_publishes_only_what_differs() {
         let place = |n| Position::new(0, n);
-        let changes = difference(&[place(1), place(2), place(5)], vec![place(2), place(3)]);
+        let now = Changes {
+            admitted: vec![place(2), place(3)],
+            ..Changes::default()
+        };
+        let changes = difference(&[place(1), place(2), place(5)], now);
         assert_eq!(changes.admitted, [place(3)]);
         assert_eq!(changes.withdrawn, [place(1), place(5)]);
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use operators::Upsert;
 
-use super::facts::{Facts, upsert};
-use super::groups::Groups;
+use super::coded::Coded;
+use super::document::Document;
+use super::facts::{Facts, FactsError, Reading, upsert};
 use super::publish::{Outcome, Outputs, Published, Publisher};
-use super::stages::Selection;
+use super::rules::Rules;
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
-use crate::config::Stage;
+use crate::config::{Sketch, Stage};
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Position, Received, Store};
@@ -45,6 +46,8 @@ pub struct Curate {
     pub statistics: String,
     /// The selection stages, in order.
     pub stages: Vec<Stage>,
+    /// The sketch that codes must be of, where a stage is by density.
+    pub sketch: Sketch,
     /// Timely workers.
     pub workers: usize,
     /// How long an epoch stays open.
@@ -75,8 +78,8 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         let records = Offsets::start(partitions).distance(&progress.offsets);
         tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
     }
-    let mut selection = Selection::new(curate.stages.clone());
-    let text = selection.to_text();
+    let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone());
+    let text = rules.to_text();
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
@@ -87,7 +90,7 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         Published::Replayed(epoch) | Published::UnderOtherRules(epoch, _) => *epoch,
     };
     if let Published::Replayed(epoch) = published {
-        selection.replayed = Some(epoch);
+        rules.replayed = Some(epoch);
     }
     let threads = Threads::default();
     let scored = Input {
@@ -112,37 +115,51 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         outputs,
         scored_store.fetcher(&curate.scored)?,
         published,
-        Statistics::new(selection.stages.clone(), selection.groups.clone()),
+        Statistics::new(rules.clone()),
         text,
         curate.counters,
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(curate.workers, reader, selection, publisher, threads)
+    run(curate.workers, reader, rules, publisher, threads)
 }
 
-/// Runs the dataflow on `workers` threads; the first reads and publishes.
+/// Runs the dataflow of these rules: codes are read only where a stage counts them.
 fn run(
     workers: usize,
     reader: EpochReader,
-    selection: Selection,
+    rules: Rules,
+    publisher: Pool<Outcome, ()>,
+    threads: Threads,
+) -> Result<(), EngineError> {
+    match rules.by_density() {
+        None => run_on::<Facts>(workers, reader, rules, publisher, threads),
+        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, threads),
+    }
+}
+
+/// Runs the dataflow on `workers` threads; the first reads and publishes.
+fn run_on<D: Document>(
+    workers: usize,
+    reader: EpochReader,
+    rules: Rules,
     publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     let first = reader.first;
-    let groups = selection.groups.clone();
-    let of_first_worker = Mutex::new(Some((read(reader, groups), publisher)));
+    let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
+    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading), publisher)));
     let crew = threads.clone();
     threads.execute(workers, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
         let (read, publisher) = mine.flatten().unzip();
-        let (selection, threads) = (&selection, &crew);
-        dataflow(
+        let (rules, threads) = (&rules, &crew);
+        dataflow::<D, _>(
             scope,
             Parts {
                 first,
                 read,
-                selection,
+                rules,
                 publisher,
                 threads,
             },
@@ -151,19 +168,26 @@ fn run(
 }
 
 /// The source's thread: scored records as upserts; those that are none of ours are passed over.
-fn read(
+fn read<D: Document>(
     reader: EpochReader,
-    groups: Groups,
-) -> impl FnOnce(Sending<Upsert<Facts>>) -> Result<(), EngineError> + Send {
+    reading: Reading,
+) -> impl FnOnce(Sending<Upsert<D>>) -> Result<(), EngineError> + Send {
     move |sending| {
         let log = reader.inputs[0].log.clone();
         reader.run(&sending, |_, received: Received| {
-            match upsert(&received, &groups) {
-                Ok(upsert) => Some(upsert),
+            let position = received.position;
+            match upsert(&received, &reading) {
+                Ok(upsert) => Ok(Some(upsert)),
+                // To pass it over would pass over all: the log was scored with other settings.
+                Err(FactsError::Sketch { found, wanted }) => Err(EngineError::OtherSketch {
+                    log: log.clone(),
+                    position,
+                    found,
+                    wanted,
+                }),
                 Err(error) => {
-                    let position = received.position;
                     tracing::warn!(log, %position, %error, "a record is passed over");
-                    None
+                    Ok(None)
                 }
             }
         })
@@ -214,11 +238,8 @@ fn last_progress(
 /// What the rules of the last commit keep of the input that it had read: a replay under those
 /// rules, whose output is collected.
 fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
-    let earlier =
-        Selection::from_text(&progress.rules).map_err(|source| EngineError::Progress {
-            writer: writer_of(&curate.curated),
-            source: source.into(),
-        })?;
+    let writer = writer_of(&curate.curated);
+    let earlier = Rules::from_text(&progress.rules, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
     let threads = Threads::default();
     let scored = Input {

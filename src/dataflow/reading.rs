@@ -65,12 +65,12 @@ impl EpochReader {
     /// Reads to the end, or until told to stop, or until the dataflow is gone.
     ///
     /// `decode` makes a record of the dataflow of each record of the log with this index, or passes
-    /// it over. Interrupted in an epoch, it sends no end of it: then the epoch is not to be
-    /// committed.
+    /// it over, or ends it all. Interrupted in an epoch, it sends no end of it: then the epoch is
+    /// not to be committed.
     pub fn run<D>(
         mut self,
         sending: &Sending<D>,
-        mut decode: impl FnMut(usize, Received) -> Option<D>,
+        mut decode: impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         if self.replay {
             self.replay(sending, &mut decode)?;
@@ -85,7 +85,7 @@ impl EpochReader {
     fn read<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(usize, Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         let mut logs = self.open()?;
         let mut pace = Pace::new(self.limits);
@@ -110,7 +110,7 @@ impl EpochReader {
                     let wait = if index == 0 { TICK } else { Duration::ZERO };
                     log.pending.extend(log.reader.poll(wait)?);
                 }
-                if !self.pass_on(index, &mut log.pending, &mut pace, sending, decode) {
+                if !self.pass_on(index, &mut log.pending, &mut pace, sending, decode)? {
                     return Ok(());
                 }
                 self.note_offsets(index, log);
@@ -146,7 +146,7 @@ impl EpochReader {
     fn replay<D>(
         &mut self,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(usize, Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
     ) -> Result<(), EngineError> {
         for index in 0..self.inputs.len() {
             if !self.replay_log(index, sending, decode)? {
@@ -162,7 +162,7 @@ impl EpochReader {
         &self,
         index: usize,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(usize, Received) -> Option<D>,
+        decode: &mut impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
     ) -> Result<bool, EngineError> {
         let Input {
             store, log, from, ..
@@ -177,8 +177,10 @@ impl EpochReader {
             }
             let mut received = reader.poll(TICK)?;
             received.retain(|r| r.position.offset() < from.0[usize::from(r.position.partition())]);
-            let records = received.into_iter().filter_map(|r| decode(index, r));
-            let records: Vec<D> = records.collect();
+            let decoded = received.into_iter().map(|r| decode(index, r));
+            let records: Vec<D> = decoded
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?;
             if !records.is_empty() && !sending.send(Epoch::Records(records)) {
                 return Ok(false);
             }
@@ -193,8 +195,8 @@ impl EpochReader {
         pending: &mut VecDeque<Received>,
         pace: &mut Pace,
         sending: &Sending<D>,
-        decode: &mut impl FnMut(usize, Received) -> Option<D>,
-    ) -> bool {
+        decode: &mut impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
+    ) -> Result<bool, EngineError> {
         let from = &mut self.inputs[index].from;
         let mut records = Vec::with_capacity(pending.len().min(1024));
         while pace.room() > 0
@@ -203,9 +205,9 @@ impl EpochReader {
             let position = received.position;
             pace.add(received.record.value.as_ref().map_or(0, Vec::len) + 64);
             from.0[usize::from(position.partition())] = position.offset() + 1;
-            records.extend(decode(index, received));
+            records.extend(decode(index, received)?);
         }
-        records.is_empty() || sending.send(Epoch::Records(records))
+        Ok(records.is_empty() || sending.send(Epoch::Records(records)))
     }
 
     /// A store's own marks occupy offsets too: once all was passed on, they count as read.

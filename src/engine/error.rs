@@ -1,6 +1,6 @@
 //! What stops the engine.
 
-use crate::log::LogError;
+use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
 use kernels::{LshError, ModelError, ScoreError};
 
@@ -76,7 +76,51 @@ pub enum EngineError {
     /// A record between our own processes does not read.
     #[error("a scored record read back does not decode: {0}")]
     Scored(#[from] ScoredError),
+    /// Density is to be sampled by, and nothing makes the codes that it is counted in.
+    #[error(
+        "a stage selects by density, and there is no encoder to measure it with: name one, \
+         score.encoder = \"models/all-MiniLM-L6-v2\", or remove the stage"
+    )]
+    NoEncoder,
+    /// A scored record has no codes, or codes of another sketch.
+    #[error("{}", sketch_text(log, *position, *found, *wanted))]
+    OtherSketch {
+        /// The log of scored records.
+        log: String,
+        /// Where the record stands.
+        position: Position,
+        /// The fingerprint of its codes; 0 without codes.
+        found: u64,
+        /// The fingerprint of the configured sketch.
+        wanted: u64,
+    },
+    /// The last commit sampled by density in another sketch.
+    #[error(
+        "what is curated was sampled by density in sketch {then}, and [sketch] is {now}: set \
+         [sketch] back to what it was, or name logs of their own for other codes (scored.topic, \
+         curated.topic, curated.statistics_topic)"
+    )]
+    SketchChanged {
+        /// The fingerprint of the last commit's sketch.
+        then: String,
+        /// The fingerprint of the configured one.
+        now: String,
+    },
     /// A thread is gone without having said why; its panic message stands above.
     #[error("a thread of the engine ended unexpectedly")]
     ThreadEnded,
+}
+
+fn sketch_text(log: &str, position: Position, found: u64, wanted: u64) -> String {
+    let again = "score the documents again into a log of its own (scored.topic)";
+    match found {
+        0 => format!(
+            "record {position} of log {log:?} has no codes to sample by density with: with \
+             score.encoder set, {again}; or remove the stage by density"
+        ),
+        _ => format!(
+            "record {position} of log {log:?} has codes of sketch {found:016x}, and [sketch] is \
+             {wanted:016x}: set [sketch] to what it was when the log was scored, or {again}"
+        ),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::report_while;
 use super::{Counters, EngineError, Stores, Summary, models};
-use crate::config::{Config, LogKind};
+use crate::config::{Config, LogKind, Stage};
 use crate::curate::{self, Curate};
 use crate::dataflow::Until;
 use crate::log::{Layout, Offsets, Store};
@@ -44,6 +44,10 @@ pub fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
+    let samples = config.select.iter().any(Stage::is_by_density);
+    if samples && options.halves != Halves::Curate && config.score.encoder.is_none() {
+        return Err(EngineError::NoEncoder);
+    }
     let stores = Stores::new(config);
     let counters = Arc::new(Counters::default());
     let scored = Arc::new(AtomicBool::new(options.halves == Halves::Curate));
@@ -153,6 +157,7 @@ fn curate_of(
         curated: config.curated.topic.clone(),
         statistics: config.curated.statistics_topic.clone(),
         stages: config.select.clone(),
+        sketch: config.sketch.clone(),
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),

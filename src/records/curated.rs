@@ -12,6 +12,13 @@ pub struct Measures<'a> {
     /// Tokens scored; absent when the score came from a field without a count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u32>,
+    /// About how many live documents stood where it stands, itself among them, when it was drawn
+    /// by density.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<f32>,
+    /// The inverse of the probability with which a document of that density was drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f32>,
     /// Ask-LLM's P(yes).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<f32>,
@@ -23,11 +30,13 @@ pub struct Measures<'a> {
 }
 
 impl<'a> Measures<'a> {
-    /// What `scored` says of the document, admitted in `epoch`.
+    /// What `scored` says of the document, admitted in `epoch`; not drawn by density.
     pub fn new(scored: &Scored<'a>, epoch: u64) -> Self {
         Measures {
             perplexity: scored.perplexity(),
             tokens: (scored.tokens > 0).then_some(scored.tokens),
+            density: None,
+            weight: None,
             quality: scored.quality,
             skill: scored.skill,
             epoch,
@@ -59,6 +68,8 @@ mod tests {
         let measures = Measures {
             perplexity: 2.5,
             tokens: Some(3),
+            density: Some(4.5),
+            weight: Some(1.0),
             quality: None,
             skill: None,
             epoch: 4,
@@ -66,7 +77,7 @@ mod tests {
         let curated = measures.add_to(b"{\"id\": \"a\", \"text\": \"}\" } \n");
         assert_eq!(
             String::from_utf8(curated).unwrap(),
-            r#"{"id": "a", "text": "}","riffle":{"perplexity":2.5,"tokens":3,"epoch":4}}"#
+            r#"{"id": "a", "text": "}","riffle":{"perplexity":2.5,"tokens":3,"density":4.5,"weight":1.0,"epoch":4}}"#
         );
     }
 }

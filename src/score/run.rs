@@ -203,7 +203,7 @@ fn read(
     move |sending| {
         reader.run(&sending, |_, received| {
             Counters::add(&counters.read, 1);
-            Some(received)
+            Ok(Some(received))
         })
     }
 }
