@@ -2,11 +2,12 @@
 //! sampling by density.
 //!
 //! No I/O, no text, no models, no clocks: [`latest`] turns upserts by document id into changes by
-//! dense slot, [`select()`] keeps, in each group, an interval of a total order, and
+//! dense slot, [`select()`] keeps, in each group, an interval of a total order,
+//! [`select_by_mixture()`] the same of groups that share a budget by weights that change, and
 //! [`sample_by_density()`] draws documents the more seldom, the more there are like them. Stages
 //! chain, each sees what the one before keeps, and what comes out is the exact change of the kept
-//! set in every epoch. It is a function of the live documents alone: not of the order of arrival, of where
-//! epochs end, of the number of workers, or of restarts.
+//! set in every epoch. It is a function of the live documents and the last weights alone: not of the
+//! order of arrival, of where epochs end, of the number of workers, or of restarts.
 //!
 //! ```
 //! use std::sync::mpsc;
@@ -61,14 +62,16 @@
 //! # Restarts
 //!
 //! Nothing here is stored. To restart after epoch *e*, send what led to it, or only the live
-//! documents, as epoch *e*, with *e* as the first one; ignore what comes out for it, and go on.
+//! documents, and the weights in force, as epoch *e*, with *e* as the first one; ignore what comes
+//! out for it, and go on.
 //!
 //! # Memory
 //!
 //! At 10⁷ documents, [`latest`] takes about 28 bytes a live document, and a stage the size of the
 //! record (rounded up to eight), 16 bytes of id, and about seven of bins for each document of its
 //! input. A group takes a few hundred bytes on each worker that has seen a document of it, also
-//! after it has become empty. What [`density`] takes is said there.
+//! after it has become empty; with a shared budget, about a hundred more on the first worker, also
+//! where only weights have named it. What [`density`] takes is said there.
 
 mod chunks;
 pub mod density;

@@ -1,6 +1,6 @@
 //! An invented corpus that changes all the time; 8 bytes a live document.
 
-use riffle_operators::{DocumentHash, Upsert, View, draw};
+use riffle_operators::{DocumentHash, Upsert, View, Weights, draw};
 use serde::{Deserialize, Serialize};
 
 use crate::Run;
@@ -109,6 +109,18 @@ impl Corpus {
             id: id(document),
             record: Some(facts),
         }
+    }
+
+    /// Every group's share of the corpus, times a factor between ½ and 2.
+    pub fn mixture(&mut self) -> Weights {
+        let mut before = 0.0;
+        let mut weights = Vec::new();
+        for (group, share) in (0..).zip(self.shares.clone()) {
+            let factor = (2.0 * self.unit() - 1.0).exp2();
+            weights.push((group, ((share - before) * factor * 1e9) as u32));
+            before = share;
+        }
+        Weights::new(weights)
     }
 
     fn group(&self, document: u64) -> u32 {

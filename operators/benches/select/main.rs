@@ -1,18 +1,25 @@
-//! Speed, pauses and memory of `latest` and `select`, beside differential's upserts and `reduce`.
+//! Speed, pauses and memory of `latest`, `select` and `select_by_mixture`, beside differential's
+//! upserts and `reduce`.
 //!
 //! ```text
 //! cargo bench -p riffle-operators --bench select                  # each dimension from the middle
 //! cargo bench -p riffle-operators --bench select -- what=select live=10000000 epoch=1000,10000
+//! cargo bench -p riffle-operators --bench select -- what=draw,mixture groups=1000 updates=4000000
 //! ```
 //!
-//! Arguments are lists of `what` (latest, select, select_select, reduce), `live`, `epoch`,
-//! `workers` and `groups`; given any, all combinations are run, with the middle for those left out.
+//! Arguments are lists of `what` (latest, select, select_select, draw, mixture, reduce), `live`,
+//! `epoch`, `workers` and `groups`; given any, all combinations are run, with the middle for those left out.
 //! `updates=` sets how many upserts are measured. Every combination has a process of its own.
 //!
 //! 85 % of the upserts are new documents, 10 % replace one, 5 % take one down. Keys are normal,
 //! their mean moves by 0.4 standard deviations while as many documents come as are live, and the
 //! middle half is kept, so both cuts move all the time. An epoch is timed from its first record
 //! until the probe passes it; making the records is not timed. Peak memory is the whole process's.
+//!
+//! `draw` keeps a random half of each group, and `mixture` half of all by weights: a group's share of
+//! the corpus times a factor between ½ and 2, drawn anew for every group in every hundredth epoch.
+//! Such a change moves all cuts and passes a fifth of the corpus; the epochs with one are also timed
+//! apart, beside the documents that the longest of them told.
 //!
 //! Where it should not win: with two workers and epochs of 1,000, the two messages of an epoch cost
 //! as much as its work. `reduce` keeps bins of keys, whole ones, which is less than is asked of
@@ -32,13 +39,18 @@ enum What {
     Latest,
     Select,
     SelectSelect,
+    /// As the next one, without a shared budget.
+    Draw,
+    Mixture,
     Reduce,
 }
 
-const WHAT: [(&str, What); 4] = [
+const WHAT: [(&str, What); 6] = [
     ("latest", What::Latest),
     ("select", What::Select),
     ("select_select", What::SelectSelect),
+    ("draw", What::Draw),
+    ("mixture", What::Mixture),
     ("reduce", What::Reduce),
 ];
 
@@ -168,7 +180,7 @@ fn runs(arguments: &[String]) -> Result<Vec<Run>, String> {
 
 /// From the middle outwards, one dimension at a time.
 fn star() -> Vec<Run> {
-    use What::{Latest, Reduce, Select, SelectSelect};
+    use What::{Draw, Latest, Mixture, Reduce, Select, SelectSelect};
     let mut runs = Vec::new();
     for live in [100_000, 1_000_000, 10_000_000] {
         runs.extend([Latest, Select, SelectSelect].map(|what| Run {
@@ -186,6 +198,14 @@ fn star() -> Vec<Run> {
         runs.push(Run {
             what,
             groups: 1000,
+            ..MIDDLE
+        });
+    }
+    for what in [Draw, Mixture] {
+        runs.push(Run {
+            what,
+            groups: 1000,
+            updates: 4_000_000,
             ..MIDDLE
         });
     }

@@ -5,10 +5,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
-use riffle_operators::{Band, Quota, Rate, Stage, Upsert, Usage, latest, select};
+use riffle_operators::{
+    Band, Budget, Change, Quota, Rate, Stage, Upsert, Usage, Weights, latest, select,
+    select_by_mixture,
+};
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Probe;
 use timely::dataflow::operators::probe::Handle;
+use timely::dataflow::operators::{Inspect, Probe};
 use timely::dataflow::{InputHandleVec, StreamVec};
 use timely::worker::Worker;
 
@@ -18,6 +21,8 @@ use crate::{Run, What};
 
 /// Records sent between two steps of the worker, as when reading a log.
 const PART: usize = 4096;
+/// Epochs from one mixture to the next.
+const MIXTURE_EPOCHS: u64 = 100;
 
 pub fn measure(run: Run) {
     abort_on_panic();
@@ -31,15 +36,22 @@ pub fn measure(run: Run) {
         let mut corpus = Corpus::new(worker.index() as u64, run);
         let load = pipeline.load(worker, &mut corpus, run, &barrier);
         let size = (run.epoch / run.workers) as usize;
-        let (mut times, mut busy) = (Vec::new(), 0.0);
+        let (mut times, mut changes, mut busy) = (Vec::new(), Vec::new(), 0.0);
         for epoch in 0..=epochs(run) {
             let upserts: Vec<_> = (0..size).map(|_| corpus.upsert()).collect();
+            let changes_here = run.what == What::Mixture && epoch % MIXTURE_EPOCHS == 50;
+            let mixture = changes_here.then(|| corpus.mixture());
+            pipeline.told.set(0);
             barrier.wait();
             let (start, busy_before) = (Instant::now(), busy_seconds());
+            pipeline.mix(worker, mixture);
             pipeline.send(worker, &upserts);
             pipeline.finish_epoch(worker);
             if epoch < epochs(run) {
                 times.push(start.elapsed().as_secs_f64());
+                if changes_here {
+                    changes.push((start.elapsed().as_secs_f64(), pipeline.told.get()));
+                }
                 busy += busy_seconds() - busy_before;
             }
         }
@@ -47,6 +59,7 @@ pub fn measure(run: Run) {
             let bytes = pipeline.bytes.get() as f64 / corpus.live() as f64;
             let busy = busy / (size * times.len()) as f64;
             print(run, load, times, busy, bytes);
+            print_changes(run, &changes);
         }
         barrier.wait();
     });
@@ -68,6 +81,9 @@ fn epochs(run: Run) -> u64 {
 struct Pipeline {
     upserts: Option<InputHandleVec<u64, Upsert<Facts>>>,
     moved: Option<InputHandleVec<u64, Moved>>,
+    mixtures: InputHandleVec<u64, Weights>,
+    /// Changes of the kept set that came out on this worker in the epoch.
+    told: Rc<Cell<u64>>,
     probe: Handle<u64>,
     epoch: u64,
     /// Bytes of all operators' state after the last epoch.
@@ -79,18 +95,27 @@ impl Pipeline {
         let (probe, bytes) = (Handle::new(), Rc::new(Cell::new(0)));
         let mut upserts = InputHandleVec::new();
         let mut moved = InputHandleVec::new();
+        let mut mixtures = InputHandleVec::new();
+        let told = Rc::new(Cell::new(0));
         let (upserts, moved) = worker.dataflow(|scope| {
             if run.what == What::Reduce {
                 kept(moved.to_stream(scope)).inner.probe_with(&probe);
                 return (None, Some(moved));
             }
             let live = upserts.to_stream(scope);
-            stages(live, run, &bytes, &probe);
+            let weights = mixtures.to_stream(scope);
+            let kept = stages(live, weights, run, &bytes);
+            let told = Rc::clone(&told);
+            let count = move |changes: &Vec<_>| told.set(told.get() + changes.len() as u64);
+            kept.inspect_core(move |event| event.iter().for_each(|(_, changes)| count(changes)))
+                .probe_with(&probe);
             (Some(upserts), None)
         });
         Pipeline {
             upserts,
             moved,
+            mixtures,
+            told,
             probe,
             epoch: 0,
             bytes,
@@ -106,6 +131,7 @@ impl Pipeline {
         barrier: &Barrier,
     ) -> f64 {
         let (mut seconds, mut left) = (0.0, (run.live / run.workers) as usize);
+        self.mix(worker, Some(corpus.mixture()));
         while left > 0 {
             let some = left.min(50 * PART);
             let upserts: Vec<_> = (0..some).map(|_| corpus.new_document()).collect();
@@ -137,6 +163,13 @@ impl Pipeline {
         }
     }
 
+    /// Sends the first worker's mixture: all of them come from one.
+    fn mix(&mut self, worker: &Worker, mixture: Option<Weights>) {
+        if let Some(mixture) = mixture.filter(|_| worker.index() == 0) {
+            self.mixtures.send(mixture);
+        }
+    }
+
     fn finish_epoch(&mut self, worker: &mut Worker) {
         self.epoch += 1;
         let next = self.epoch;
@@ -146,16 +179,18 @@ impl Pipeline {
         if let Some(input) = &mut self.moved {
             input.advance_to(next);
         }
+        self.mixtures.advance_to(next);
         worker.step_or_park_while(None, || self.probe.less_than(&next));
     }
 }
 
-fn stages(
-    upserts: StreamVec<'_, u64, Upsert<Facts>>,
+/// What the last stage tells.
+fn stages<'scope>(
+    upserts: StreamVec<'scope, u64, Upsert<Facts>>,
+    weights: StreamVec<'scope, u64, Weights>,
     run: Run,
     bytes: &Rc<Cell<usize>>,
-    probe: &Handle<u64>,
-) {
+) -> StreamVec<'scope, u64, Change<Facts>> {
     let report = || {
         let (bytes, last) = (Rc::clone(bytes), epochs(run) + 1);
         move |epoch: u64, usage: &dyn Usage| {
@@ -164,24 +199,25 @@ fn stages(
             }
         }
     };
-    let quota = Quota {
-        band: Band::Medium,
-        rate: Rate::from_ppm(500_000).expect("a half"),
-    };
-    let stage = Stage::new(quota, 0);
+    let rate = Rate::from_ppm(500_000).expect("a half");
+    let half = |band| Stage::new(Quota { band, rate }, 0);
+    let stage = half(Band::Medium);
     let pact = Exchange::new(|upsert: &Upsert<Facts>| upsert.id.halves()[0]);
     let live = latest(upserts, pact, report());
     match run.what {
-        What::Latest => live.probe_with(probe),
-        What::Select => select(live, stage, by_key, report()).kept.probe_with(probe),
+        What::Latest => live,
+        What::Select => select(live, stage, by_key, report()).kept,
         What::SelectSelect => {
             let kept = select(live, stage, by_key, report()).kept;
-            select(kept, stage, by_draw, report())
-                .kept
-                .probe_with(probe)
+            select(kept, stage, by_draw, report()).kept
+        }
+        What::Draw => select(live, half(Band::Low), by_draw, report()).kept,
+        What::Mixture => {
+            let budget = Stage::new(Budget::Share(rate), 0);
+            select_by_mixture(live, weights, budget, by_draw, report()).kept
         }
         What::Reduce => unreachable!("it has a dataflow of its own"),
-    };
+    }
 }
 
 fn print(run: Run, load: f64, mut times: Vec<f64>, busy: f64, bytes: f64) {
@@ -220,6 +256,23 @@ fn print(run: Run, load: f64, mut times: Vec<f64>, busy: f64, bytes: f64) {
     for (quantity, value, unit) in figures {
         let digits = if value < 1000.0 { 1 } else { 0 };
         println!("figure\t{}\t{value:.digits$}\t{unit}", run.figure(quantity));
+    }
+}
+
+/// The epochs in which the mixture changed, and the changes of the kept set told on this worker.
+fn print_changes(run: Run, changes: &[(f64, u64)]) {
+    let Some((seconds, told)) = changes.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return;
+    };
+    for (quantity, value, unit) in [
+        ("longest_epoch_with_another_mixture", seconds * 1e3, "ms"),
+        (
+            "told_in_the_longest_epoch_with_another_mixture",
+            told as f64,
+            "1",
+        ),
+    ] {
+        println!("figure\t{}\t{value:.1}\t{unit}", run.figure(quantity));
     }
 }
 

@@ -11,6 +11,8 @@
 //! - *Owners* (`owner`, `guard`, `narrow`), also one on every worker, each have some of the groups,
 //!   by a hash of the name. An owner has the group's whole mass, and around each cut a *guard*: a
 //!   span of the order in which it knows all workers' documents one by one, and the amount below.
+//! - The *allocator* (`allocator`, `fill`), on one worker and only where groups share a budget, has
+//!   every group's total and weight, and divides the budget.
 //!
 //! # An epoch
 //!
@@ -18,26 +20,30 @@
 //!    change against the guards: below one as an amount, inside as an item, above as nothing.
 //! 2. When the epoch is complete at its input, every member sends every owner one letter of
 //!    *counts*.
-//! 3. With all counts in, an owner walks each cut along its guard's items to the new target. If it
+//! 3. Where groups share a budget, every owner tells the allocator the totals of its groups that
+//!    changed. With all of them in, and the epoch's weights, it divides the budget, and tells every
+//!    owner the limits of its groups that are not as before. Otherwise an owner computes a band from
+//!    its group's own mass, and no letter goes out here.
+//! 4. With that at hand, an owner walks each cut along its guard's items to the new target. If it
 //!    leaves the guard, a search begins: the owner asks *questions*; members answer with the marks
 //!    of their bins, splitting only those near the cut; the owner narrows the span by about 30 a
 //!    round, and at last fetches the documents of a new guard.
-//! 4. Every owner sends every member its *cuts*. A member looks at the documents between old and
+//! 5. Every owner sends every member its *cuts*. A member looks at the documents between old and
 //!    new place, and at those that changed; a flag in the column says what was told before, so that
 //!    each change is told once.
-//! 5. Bins far from the cuts are merged again, up to an eighth of their distance.
+//! 6. Bins far from the cuts are merged again, up to an eighth of their distance.
 //!
 //! A guard has a 128th of the group, and 16 to 128 documents to each side, so most changes are only
 //! counted, and a cut that moves on with the stream is searched for every few epochs.
 //!
 //! # Why it is exact, and stays live
 //!
-//! All is integers: the band's ends are computed from the whole mass, and a cut is the first
-//! document not wholly before its end, over all workers. The place of a cut depends on the
-//! documents alone, never on how it got there. Letters are counted, not awaited by frontier: one
-//! from every member, one from every owner, in each step (`protocol`). So all workers take part in
-//! every epoch, which is why epochs are consecutive. Letters go round a loop that the outputs'
-//! frontiers do not depend on (`operator`).
+//! All is integers: the band's ends are computed from the whole mass, or from all groups' masses and
+//! weights, and a cut is the first document not wholly before its end, over all workers. The place
+//! of a cut depends on these alone, never on how it got there. Letters are counted, not awaited by
+//! frontier: one from every member, one from every owner, in each step (`protocol`). So all workers
+//! take part in every epoch, which is why epochs are consecutive. Letters go round a loop that the
+//! outputs' frontiers do not depend on (`operator`).
 //!
 //! # It is not
 //!

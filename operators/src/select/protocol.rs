@@ -223,3 +223,50 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Usage for Worker<R, V> {
 fn owner(group: u64, peers: u32) -> usize {
     (mix(group) % u64::from(peers)) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Worker;
+    use crate::select::mixture::{Budget, Shares};
+    use crate::select::rule::Rule;
+    use crate::select::{Band, Quota, Rate, Stage, View};
+    use crate::{Change, DocumentHash};
+
+    /// The letters of one worker alone in an epoch with one document.
+    fn letters(rule: impl Into<Rule>) -> usize {
+        let view = |key: &i64, _: DocumentHash| View {
+            group: 1,
+            key: *key,
+            mass: 1,
+        };
+        let mut worker = Worker::new(view, Stage::new(rule, 0), 0, 1);
+        worker.apply(&[Change {
+            slot: 0,
+            diff: 1,
+            id: DocumentHash::default(),
+            record: 7,
+        }]);
+        worker.close();
+        let mut letters = 0;
+        while let Some(letter) = worker.letter() {
+            letters += 1;
+            worker.receive(letter);
+        }
+        assert!(worker.is_settled());
+        let mut kept = Vec::new();
+        worker.finish(|change| kept.push(change.record));
+        assert_eq!(kept, [7]);
+        letters
+    }
+
+    #[test]
+    fn only_a_shared_budget_takes_a_round_more() {
+        let all = Quota {
+            band: Band::Low,
+            rate: Rate::ALL,
+        };
+        assert_eq!(letters(all), 2, "counts and cuts");
+        let all = Rule::Shared(Budget::Share(Rate::ALL), Shares::Equal);
+        assert_eq!(letters(all), 4, "and totals and limits");
+    }
+}
