@@ -55,7 +55,10 @@ pub(super) fn run(global: &Global, args: &LossesArgs) -> Result<(), Failure> {
         appended, refused, ..
     } = losses;
     if global.quiet == 0 {
-        writeln!(io::stderr(), "{appended} reports appended to {log}, {refused} lines refused")?;
+        writeln!(
+            io::stderr(),
+            "{appended} reports appended to {log}, {refused} lines refused"
+        )?;
     }
     match refused {
         0 => Ok(()),

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::stage_table::{KEYS_OF, KINDS, any_of};
 use super::tree::Tree;
-use super::{Config, LogKind, Mass, PerplexityFrom, Problem, Stage, properties};
+use super::{
+    Config, LogKind, Mass, MixtureMethod, PerplexityFrom, Problem, SKILL, Stage, properties,
+};
 
 /// A problem and the paths of the values that make it, the one to blame first.
 pub(super) struct Finding {
@@ -61,6 +63,11 @@ pub(super) fn across(config: &Config) -> Vec<Finding> {
     findings.extend(mass_without_tokens(config));
     findings.extend(embeddings_without_encoder(config));
     findings.extend(densities_twice(config));
+    findings.extend(skill_twice(config));
+    findings.extend(centroids_without_encoder(config));
+    findings.extend(grouped_by_unknown_skill(config));
+    findings.extend(skills_without_mixture(config));
+    findings.extend(proportions_of_unknown_skills(config));
     findings.extend(servers_missing(config));
     findings.extend(topics_twice(config));
     findings.extend(properties::refused(&config.kafka));
@@ -123,6 +130,73 @@ fn embeddings_without_encoder(config: &Config) -> Option<Finding> {
             &[&["score", "embeddings"]],
             "score.embeddings is true, but there is no encoder to make them",
             "name one: score.encoder = \"models/all-MiniLM-L6-v2\"; or remove embeddings",
+        )
+    })
+}
+
+fn skill_twice(config: &Config) -> Option<Finding> {
+    let wrong = config.skills.field.is_some() && config.skills.centroids.is_some();
+    wrong.then(|| {
+        finding(
+            &[&["skills", "centroids"], &["skills", "field"]],
+            "skills.field and skills.centroids both say which skill a document has",
+            "remove one of them",
+        )
+    })
+}
+
+fn centroids_without_encoder(config: &Config) -> Option<Finding> {
+    let wrong = config.skills.centroids.is_some() && config.score.encoder.is_none();
+    wrong.then(|| {
+        finding(
+            &[&["skills", "centroids"]],
+            "skills.centroids: there is no encoder whose embeddings could be near one",
+            "name the one that the centroids are of: score.encoder = \"models/all-MiniLM-L6-v2\"",
+        )
+    })
+}
+
+/// How to say which skill a document has.
+const NAME_SKILLS: &str = "say which skill a document has: [skills] field = \"metadata.skill\", or \
+                           centroids = \"skills.json\"";
+
+fn grouped_by_unknown_skill(config: &Config) -> Vec<Finding> {
+    if config.skills.are_known() {
+        return Vec::new();
+    }
+    let by_skill = |(_, stage): &(usize, &Stage)| stage.group_by() == Some(SKILL);
+    let wrong = config.select.iter().enumerate().filter(by_skill);
+    wrong
+        .map(|(index, _)| {
+            finding(
+                &[&["select", &index.to_string()]],
+                format!("select[{index}] groups by skill, but no document has one"),
+                NAME_SKILLS,
+            )
+        })
+        .collect()
+}
+
+fn skills_without_mixture(config: &Config) -> Option<Finding> {
+    let index = config.select.iter().position(Stage::is_by_skills)?;
+    (!config.mixture.is_configured()).then(|| {
+        finding(
+            &[&["select", &index.to_string()]],
+            format!("select[{index}] follows the mixture of skills, but there is none"),
+            "name the skills: [mixture] graph = \"graph.csv\", or skills = [\"one\", \"another\"]; \
+             or choose by = \"stratified\"",
+        )
+    })
+}
+
+fn proportions_of_unknown_skills(config: &Config) -> Option<Finding> {
+    let proportional = config.mixture.method == MixtureMethod::Proportional;
+    let wrong = proportional && config.mixture.is_configured() && !config.skills.are_known();
+    wrong.then(|| {
+        finding(
+            &[&["mixture", "method"]],
+            "mixture.method is \"proportional\", but no document has a skill",
+            NAME_SKILLS,
         )
     })
 }

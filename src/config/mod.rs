@@ -17,8 +17,8 @@ mod properties;
 mod rate;
 mod redact;
 mod show;
-mod skills;
 mod sketch;
+mod skills;
 mod stage;
 mod stage_table;
 mod tree;
@@ -39,7 +39,7 @@ pub use rate::{Rate, RateError};
 pub use show::{DEFAULT_TOML, schema};
 pub use sketch::Sketch;
 pub use skills::{Mixture, MixtureMethod, Skills};
-pub use stage::{Keep, Mass, Over, Stage};
+pub use stage::{Budget, Keep, Mass, Over, SKILL, Stage};
 pub use values::{FieldOf, LogKind, PerplexityFrom};
 
 /// Everything that can be configured.

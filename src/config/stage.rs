@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::stage_table::StageTable;
 use super::{Epsilon, FieldPath, Rate};
 
+/// What stands for a document's skill where documents are grouped by a field.
+pub const SKILL: &str = "skill";
+
 /// The rate of a stage that names none.
 const RATE_PPM: u32 = 500_000;
 
@@ -50,6 +53,35 @@ pub enum Stage {
         /// Who counts as a neighbour.
         over: Over,
     },
+    /// Of each skill as much as the mixture says, drawn by a hash of the seed and the id.
+    Skills {
+        /// How much of all skills together is kept.
+        budget: Budget,
+        /// Another seed gives another, independent draw.
+        seed: u64,
+        /// What the budget is counted in.
+        mass: Mass,
+    },
+    /// Of each group as much as of every other, as far as there is so much of it.
+    Stratified {
+        /// How much of all groups together is kept.
+        budget: Budget,
+        /// Another seed gives another, independent draw.
+        seed: u64,
+        /// The field whose values make the groups; the skill when absent.
+        group_by: Option<FieldPath>,
+        /// What the budget is counted in.
+        mass: Mass,
+    },
+}
+
+/// How much all groups of a stage keep together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// This part of the mass that the stage sees.
+    Share(Rate),
+    /// So many documents or tokens.
+    Mass(u64),
 }
 
 /// Which part of the order by perplexity a stage keeps.
@@ -88,33 +120,36 @@ pub enum Over {
 }
 
 impl Stage {
-    /// The part of each group's mass that is kept.
-    pub fn rate(&self) -> Rate {
-        match self {
-            Stage::Perplexity { rate, .. }
-            | Stage::Random { rate, .. }
-            | Stage::Density { rate, .. } => *rate,
-        }
-    }
-
     /// Whether it draws by density, and so needs documents with codes.
     pub fn is_by_density(&self) -> bool {
         matches!(self, Stage::Density { .. })
     }
 
-    /// What the rate is a part of.
+    /// What the rate is a part of, or the budget counted in.
     pub fn mass(&self) -> Mass {
         match self {
-            Stage::Perplexity { mass, .. } | Stage::Random { mass, .. } => *mass,
+            Stage::Perplexity { mass, .. }
+            | Stage::Random { mass, .. }
+            | Stage::Skills { mass, .. }
+            | Stage::Stratified { mass, .. } => *mass,
             Stage::Density { .. } => Mass::Documents,
         }
     }
 
-    /// The field whose values make the groups; one group when absent.
-    pub fn group_by(&self) -> Option<&FieldPath> {
+    /// Whether it follows the mixture.
+    pub fn is_by_skills(&self) -> bool {
+        matches!(self, Stage::Skills { .. })
+    }
+
+    /// The field whose values make the groups, [`SKILL`] among them; one group when absent.
+    pub fn group_by(&self) -> Option<&str> {
         match self {
             Stage::Perplexity { group_by, .. } | Stage::Random { group_by, .. } => {
-                group_by.as_ref()
+                group_by.as_ref().map(FieldPath::as_str)
+            }
+            Stage::Skills { .. } => Some(SKILL),
+            Stage::Stratified { group_by, .. } => {
+                Some(group_by.as_ref().map_or(SKILL, FieldPath::as_str))
             }
             Stage::Density { .. } => None,
         }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::stage::half;
+use super::stage::{Budget, SKILL};
 use super::{Epsilon, FieldPath, Keep, Mass, Over, Rate, Stage, values};
 
 /// The phases of a stage that names none, and the most that there can be.
@@ -14,17 +15,18 @@ const PHASES: u32 = 16;
 const PHASES_MAX: u32 = 64;
 
 /// The values of `by`.
-pub(super) const KINDS: [&str; 3] = ["perplexity", "random", "density"];
+pub(super) const KINDS: [&str; 5] = ["perplexity", "random", "density", "skills", "stratified"];
 
 /// The keys that not every stage has, each with the values of `by` that it is for.
-pub(super) const KEYS_OF: [(&str, &[&str]); 7] = [
+pub(super) const KEYS_OF: [(&str, &[&str]); 8] = [
     ("keep", &["perplexity"]),
-    ("group_by", &["perplexity", "random"]),
-    ("mass", &["perplexity", "random"]),
-    ("seed", &["random", "density"]),
+    ("group_by", &["perplexity", "random", "stratified"]),
+    ("mass", &["perplexity", "random", "skills", "stratified"]),
+    ("seed", &["random", "density", "skills", "stratified"]),
     ("epsilon", &["density"]),
     ("phases", &["density"]),
     ("over", &["density"]),
+    ("budget", &["skills", "stratified"]),
 ];
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -35,21 +37,30 @@ pub(super) struct StageTable {
     /// Which part of the order is kept; perplexity only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keep: Option<Keep>,
-    /// The part of each group's mass that is kept: greater than 0, at most 1, at most 6 decimals.
-    #[serde(default = "half")]
-    rate: Rate,
+    /// The part that is kept of each group's mass, or by skills and stratified of all groups'
+    /// together: greater than 0, at most 1, at most 6 decimals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
+    /// In place of a rate, how many documents or tokens are kept of all groups together; skills and
+    /// stratified only.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "budget"
+    )]
+    budget: Option<u64>,
     /// The field whose values make the groups, "source" or "metadata.<path>"; one group when
-    /// absent. Perplexity and random only.
+    /// absent, and by stratified the skill. Perplexity, random and stratified only.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "group_by"
     )]
     group_by: Option<FieldPath>,
-    /// What the rate is a part of; perplexity and random only.
+    /// What the rate is a part of, and the budget counted in. Not for density.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mass: Option<Mass>,
-    /// Another seed gives another, independent draw; random and density only.
+    /// Another seed gives another, independent draw. Not for perplexity.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -81,6 +92,8 @@ enum By {
     Perplexity,
     Random,
     Density,
+    Skills,
+    Stratified,
 }
 
 impl By {
@@ -89,6 +102,8 @@ impl By {
             By::Perplexity => KINDS[0],
             By::Random => KINDS[1],
             By::Density => KINDS[2],
+            By::Skills => KINDS[3],
+            By::Stratified => KINDS[4],
         }
     }
 }
@@ -101,11 +116,12 @@ pub(super) fn any_of(kinds: &[&str]) -> String {
 
 impl StageTable {
     /// A table of this kind without a key.
-    fn new(by: By, rate: Rate) -> Self {
+    fn new(by: By) -> Self {
         StageTable {
             by,
             keep: None,
-            rate,
+            rate: None,
+            budget: None,
             group_by: None,
             mass: None,
             seed: None,
@@ -125,12 +141,40 @@ impl StageTable {
             self.epsilon.is_some(),
             self.phases.is_some(),
             self.over.is_some(),
+            self.budget.is_some(),
         ];
         let by = self.by.name();
         let mut keys = KEYS_OF.iter().zip(given);
         match keys.find(|((_, kinds), given)| *given && !kinds.contains(&by)) {
             Some(((key, kinds), _)) => Err(format!("{key} is for by = {} only", any_of(kinds))),
+            None if self.rate.is_some() && self.budget.is_some() => {
+                Err("a stage has a rate or a budget, not both".to_owned())
+            }
             None => Ok(()),
+        }
+    }
+
+    fn budget(&self) -> Budget {
+        match self.budget {
+            Some(mass) => Budget::Mass(mass),
+            None => Budget::Share(self.rate.unwrap_or_else(half)),
+        }
+    }
+
+    fn with_rate(self, rate: Rate) -> Self {
+        let rate = Some(rate);
+        StageTable { rate, ..self }
+    }
+
+    fn with_budget(self, budget: Budget) -> Self {
+        let (rate, budget) = match budget {
+            Budget::Share(rate) => (Some(rate), None),
+            Budget::Mass(mass) => (None, Some(mass)),
+        };
+        StageTable {
+            rate,
+            budget,
+            ..self
         }
     }
 }
@@ -140,7 +184,8 @@ impl TryFrom<StageTable> for Stage {
 
     fn try_from(table: StageTable) -> Result<Self, Self::Error> {
         table.check_keys()?;
-        let (rate, group_by) = (table.rate, table.group_by);
+        let (rate, budget) = (table.rate.unwrap_or_else(half), table.budget());
+        let group_by = table.group_by;
         let (mass, seed) = (
             table.mass.unwrap_or_default(),
             table.seed.unwrap_or_default(),
@@ -165,6 +210,17 @@ impl TryFrom<StageTable> for Stage {
                 phases: table.phases.unwrap_or(PHASES),
                 over: table.over.unwrap_or_default(),
             },
+            By::Skills => Stage::Skills {
+                budget,
+                seed,
+                mass: table.mass.unwrap_or(Mass::Tokens),
+            },
+            By::Stratified => Stage::Stratified {
+                budget,
+                seed,
+                group_by,
+                mass: table.mass.unwrap_or(Mass::Tokens),
+            },
         })
     }
 }
@@ -181,7 +237,7 @@ impl From<Stage> for StageTable {
                 keep: Some(keep),
                 group_by,
                 mass: Some(mass),
-                ..StageTable::new(By::Perplexity, rate)
+                ..StageTable::new(By::Perplexity).with_rate(rate)
             },
             Stage::Random {
                 rate,
@@ -192,7 +248,7 @@ impl From<Stage> for StageTable {
                 group_by,
                 mass: Some(mass),
                 seed: Some(seed),
-                ..StageTable::new(By::Random, rate)
+                ..StageTable::new(By::Random).with_rate(rate)
             },
             Stage::Density {
                 rate,
@@ -205,7 +261,23 @@ impl From<Stage> for StageTable {
                 epsilon: Some(epsilon),
                 phases: Some(phases),
                 over: Some(over),
-                ..StageTable::new(By::Density, rate)
+                ..StageTable::new(By::Density).with_rate(rate)
+            },
+            Stage::Skills { budget, seed, mass } => StageTable {
+                seed: Some(seed),
+                mass: Some(mass),
+                ..StageTable::new(By::Skills).with_budget(budget)
+            },
+            Stage::Stratified {
+                budget,
+                seed,
+                group_by,
+                mass,
+            } => StageTable {
+                seed: Some(seed),
+                group_by,
+                mass: Some(mass),
+                ..StageTable::new(By::Stratified).with_budget(budget)
             },
         }
     }
@@ -213,17 +285,21 @@ impl From<Stage> for StageTable {
 
 fn group_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FieldPath>, D::Error> {
     let path = FieldPath::deserialize(deserializer)?;
-    if path.as_str() == "source" || path.as_str().starts_with("metadata.") {
+    if ["source", SKILL].contains(&path.as_str()) || path.as_str().starts_with("metadata.") {
         return Ok(Some(path));
     }
     Err(de::Error::custom(format_args!(
-        "documents are grouped by \"source\" or by a field \"metadata.<path>\", not by {:?}",
+        "documents are grouped by \"source\", by \"skill\" or by a field \"metadata.<path>\", not by {:?}",
         path.as_str()
     )))
 }
 
 fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     values::within::<0, { i64::MAX }, _, _>(deserializer).map(Some)
+}
+
+fn budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    values::within::<1, { i64::MAX }, _, _>(deserializer).map(Some)
 }
 
 fn phases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

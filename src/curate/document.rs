@@ -8,6 +8,7 @@ use timely::dataflow::StreamVec;
 
 use super::coded::Coded;
 use super::facts::{Facts, FactsError, Reading};
+use super::mixture::Reported;
 use super::publish::Outcome;
 use super::rules::Rules;
 use super::stages::{sample_by, select_by};
@@ -22,10 +23,11 @@ pub trait Document: Clone + Default + ExchangeData {
     /// [`FactsError`] when the record lacks what is needed.
     fn of(facts: Facts, scored: &Scored<'_>, reading: &Reading) -> Result<Self, FactsError>;
 
-    /// What the rules keep of the live documents, as outcomes to publish; `first` is the number of
-    /// the first epoch.
+    /// What the rules keep of the live documents under what a trainer reports, as outcomes to
+    /// publish; `first` is the number of the first epoch.
     fn keep<'s>(
         live: StreamVec<'s, u64, Change<Self>>,
+        reports: StreamVec<'s, u64, Reported>,
         rules: &Rules,
         first: u64,
     ) -> StreamVec<'s, u64, Outcome>;
@@ -38,10 +40,11 @@ impl Document for Facts {
 
     fn keep<'s>(
         live: StreamVec<'s, u64, Change<Self>>,
+        reports: StreamVec<'s, u64, Reported>,
         rules: &Rules,
         first: u64,
     ) -> StreamVec<'s, u64, Outcome> {
-        select_by(live, rules, first)
+        select_by(live, reports, rules, first)
     }
 }
 
@@ -62,10 +65,11 @@ impl Document for Coded {
 
     fn keep<'s>(
         live: StreamVec<'s, u64, Change<Self>>,
+        reports: StreamVec<'s, u64, Reported>,
         rules: &Rules,
         first: u64,
     ) -> StreamVec<'s, u64, Outcome> {
-        sample_by(live, rules, first)
+        sample_by(live, reports, rules, first)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use serde_json::Value;
 
+use crate::config::SKILL;
 use crate::records::{Scored, field};
 
 /// The code of a combination of field values; 0 where no stage groups by a field.
@@ -16,9 +17,6 @@ pub type GroupCode = u32;
 
 /// The group of documents that lack the field, and the one group of a stage without `group_by`.
 pub const NO_GROUP: u64 = 0;
-
-/// What names a document's skill where a stage groups by it.
-pub const SKILL: &str = "skill";
 
 /// The fields that stages group by, and the combinations of values met so far.
 ///

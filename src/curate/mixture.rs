@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use mixtures::{Applied, LiveMixture, Mark, Report};
+use mixtures::{Applied, LiveMixture, Mark, Report, WHOLE};
 use operators::Weights;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::StreamVec;
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::operators::generic::{Operator, OutputBuilderSession};
+use timely::dataflow::{Scope, StreamVec};
 
 use super::groups::group_of;
 use super::skills::SkillSums;
+use crate::log::Record;
 
 /// What the losses log said: a report, or `None` for a record that is none.
 pub type Reported = Option<Report>;
@@ -31,6 +34,37 @@ impl Shares {
         let group = |(skill, weight): &(String, u64)| (group_of(skill), *weight as u32);
         Weights::new(self.skills.iter().map(group))
     }
+
+    /// The record of the mixture's log, in force from this epoch on.
+    pub fn record(&self, epoch: u64, method: &str, run: &str) -> Record {
+        let share =
+            |(skill, weight): &(String, u64)| (skill.clone(), *weight as f64 / WHOLE as f64);
+        let value = Published {
+            epoch,
+            method,
+            run,
+            follows: self.follows,
+            skills: self.skills.iter().map(share).collect(),
+        };
+        Record {
+            key: Some(b"mixture".to_vec()),
+            value: Some(serde_json::to_vec(&value).expect("numbers and text become JSON")),
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// A mixture as it is published.
+#[derive(Serialize)]
+struct Published<'a> {
+    epoch: u64,
+    method: &'a str,
+    run: &'a str,
+    /// "round" or "step"; neither before the first evaluation.
+    #[serde(flatten)]
+    follows: Option<Mark>,
+    /// The share of each skill.
+    skills: BTreeMap<String, f64>,
 }
 
 /// What became of the reports so far.
@@ -55,6 +89,33 @@ pub enum Told {
     Mixture(Shares),
     /// What became of the reports, this epoch's among them.
     Reports(ReportCounts),
+}
+
+impl Told {
+    /// The weights by group of a mixture.
+    pub fn weights(self) -> Option<Weights> {
+        match self {
+            Told::Mixture(shares) => Some(shares.weights()),
+            Told::Reports(_) => None,
+        }
+    }
+}
+
+/// These weights from the epoch `first` on.
+pub fn once<'s>(
+    scope: Scope<'s, u64>,
+    first: u64,
+    weights: Weights,
+) -> StreamVec<'s, u64, Weights> {
+    let tells = scope.index() == 0;
+    source(scope, "Weights", move |capability, _| {
+        let mut waiting = tells.then(|| (capability.delayed(&first), weights));
+        move |output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Weights>>>| {
+            if let Some((capability, weights)) = waiting.take() {
+                output.session(&capability).give(weights);
+            }
+        }
+    })
 }
 
 /// The mixture of each epoch in which it is another, the first among them, and the counts of each
@@ -92,7 +153,9 @@ pub fn mixtures<'s>(
                 let told = current.take(epoch);
                 output.session(capability).give_iterator(told.into_iter());
                 let waiting = epochs.first_key_value().map(|(epoch, _)| *epoch);
-                let coming = frontiers.iter().filter_map(|it| it.frontier().first().copied());
+                let coming = frontiers
+                    .iter()
+                    .filter_map(|it| it.frontier().first().copied());
                 held = later(capability, waiting.into_iter().chain(coming).min());
             }
         }
@@ -150,7 +213,10 @@ impl Current {
         }
         let mixture = self.live.mixture(&self.masses);
         let shares = Shares {
-            skills: mixture.iter().map(|(skill, w)| (skill.to_owned(), w)).collect(),
+            skills: mixture
+                .iter()
+                .map(|(skill, w)| (skill.to_owned(), w))
+                .collect(),
             follows: mixture.follows(),
         };
         if self.told.as_ref() != Some(&shares) {

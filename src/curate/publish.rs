@@ -8,6 +8,9 @@ use operators::Change;
 use serde::{Deserialize, Serialize};
 
 use super::drawn::Draw;
+use super::groups::Groups;
+use super::mixture::{Shares, Told};
+use super::skills::SkillChange;
 use super::statistics::{StageSummary, Statistics};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
@@ -30,7 +33,11 @@ pub enum Outcome {
     Change(Change<Kept>),
     /// What a stage did to a group that changed. Boxed, because a replay holds millions of changes.
     Summary(Box<StageSummary>),
-    /// The epoch's end: how far the scored log was read.
+    /// What there is of a skill changed.
+    Skill(Box<SkillChange>),
+    /// The mixture changed, or reports came that might have changed it.
+    Mixture(Told),
+    /// The epoch's end: how far the logs were read.
     Mark(Mark),
 }
 
@@ -44,6 +51,18 @@ pub struct Outputs {
     pub partitions: u16,
     /// The log of statistics, with one partition in use.
     pub statistics: String,
+    /// The log of the mixture, where there is one.
+    pub mixture: Option<MixtureLog>,
+}
+
+/// Where the mixture is published, and what is said of where it comes from.
+pub struct MixtureLog {
+    /// The log, with one partition in use.
+    pub topic: String,
+    /// How the mixture is found.
+    pub method: &'static str,
+    /// The trainer's run that it follows.
+    pub run: String,
 }
 
 /// What was published before this start, and so need not be published again.
@@ -63,6 +82,10 @@ pub struct Publisher {
     published: Published,
     statistics: Statistics,
     rules: String,
+    groups: Groups,
+    /// The mixture in force, and whether it is to be published.
+    mixture: Option<Shares>,
+    is_mixture_new: bool,
     curated: u64,
     counters: Arc<Counters>,
 }
@@ -88,6 +111,7 @@ impl Publisher {
         published: Published,
         statistics: Statistics,
         rules: String,
+        groups: Groups,
         counters: Arc<Counters>,
     ) -> Self {
         Publisher {
@@ -96,6 +120,9 @@ impl Publisher {
             published,
             statistics,
             rules,
+            groups,
+            mixture: None,
+            is_mixture_new: false,
             curated: 0,
             counters,
         }
@@ -137,23 +164,43 @@ impl Publisher {
             match outcome {
                 Outcome::Change(change) => kept += i64::from(change.diff),
                 Outcome::Summary(summary) => self.statistics.note(summary),
+                Outcome::Skill(change) => self.statistics.note_skill(change),
+                Outcome::Mixture(told) => self.note_mixture(told.clone()),
                 Outcome::Mark(_) => {}
             }
         }
-        self.statistics.committed();
+        self.committed();
         let kept = self.statistics.kept().unwrap_or(kept as u64);
         self.count(epoch, kept as usize, 0);
     }
 
+    fn note_mixture(&mut self, told: Told) {
+        match told {
+            Told::Mixture(shares) => {
+                self.mixture = Some(shares);
+                self.is_mixture_new = true;
+            }
+            Told::Reports(counts) => self.statistics.note_reports(counts),
+        }
+    }
+
+    /// What was to be published is.
+    fn committed(&mut self) {
+        self.statistics.committed();
+        self.is_mixture_new = false;
+    }
+
     /// The net changes of an epoch, its end, and, on the way, its statistics.
-    fn sort(&mut self, outcomes: Vec<Outcome>) -> (Changes, Option<Offsets>) {
+    fn sort(&mut self, outcomes: Vec<Outcome>) -> (Changes, Option<Vec<Offsets>>) {
         let (mut added, mut removed, mut offsets) = (Vec::new(), Vec::new(), None);
         for outcome in outcomes {
             match outcome {
                 Outcome::Change(change) if change.diff > 0 => added.push(change),
                 Outcome::Change(change) => removed.push(change),
                 Outcome::Summary(summary) => self.statistics.note(&summary),
-                Outcome::Mark(mark) => offsets = mark.offsets.into_iter().next(),
+                Outcome::Skill(change) => self.statistics.note_skill(&change),
+                Outcome::Mixture(told) => self.note_mixture(told),
+                Outcome::Mark(mark) => offsets = Some(mark.offsets),
             }
         }
         // A document that leaves and enters in one epoch has a new value: one upsert says it all.
@@ -188,7 +235,7 @@ impl Publisher {
         &mut self,
         epoch: u64,
         changes: &Changes,
-        offsets: &Offsets,
+        offsets: &[Offsets],
         admitted: usize,
     ) -> Result<(), EngineError> {
         let totals = [
@@ -196,33 +243,55 @@ impl Publisher {
             admitted as u64,
             changes.withdrawn.len() as u64,
         ];
-        let statistics: Vec<Record> = self.statistics.records(epoch, offsets, totals).collect();
-        let progress = Progress::new(epoch, offsets.clone(), self.rules.clone()).encode();
-        let scored = self.scored.as_mut();
+        let statistics = self.statistics.records(epoch, &offsets[0], totals);
+        let statistics: Vec<Record> = statistics.collect();
+        let progress = self.progress(epoch, offsets).encode();
+        let mixture = self.mixture_record(epoch);
+        let (scored, groups) = (self.scored.as_mut(), &self.groups);
         let Outputs {
             writer,
             curated,
             partitions,
             statistics: log,
+            mixture: mixture_log,
         } = &mut self.outputs;
         commit_epoch(writer.as_mut(), epoch, |writer| {
-            append_curated(scored, epoch, changes, &mut |record| {
+            append_curated(scored, groups, epoch, changes, &mut |record| {
                 let key = record.key.as_deref().unwrap_or_default();
                 Ok(writer.append(curated, partition_of(key, *partitions), record)?)
             })?;
             for record in &statistics {
                 writer.append(log, 0, record.clone())?;
             }
+            for (log, record) in mixture_log.iter().zip(&mixture) {
+                writer.append(&log.topic, 0, record.clone())?;
+            }
             Ok(writer.commit(&progress)?)
         })?;
-        self.statistics.committed();
+        self.committed();
         Ok(())
+    }
+
+    fn progress(&self, epoch: u64, offsets: &[Offsets]) -> Progress {
+        let weights = |shares: &Shares| shares.weights().groups().to_vec();
+        let mut progress = Progress::new(epoch, offsets[0].clone(), self.rules.clone());
+        progress.losses = offsets.get(1).cloned();
+        progress.weights = self.mixture.as_ref().map(weights);
+        progress
+    }
+
+    /// The record of the mixture, if it is to be published.
+    fn mixture_record(&self, epoch: u64) -> Option<Record> {
+        let log = self.outputs.mixture.as_ref()?;
+        let shares = self.mixture.as_ref().filter(|_| self.is_mixture_new)?;
+        Some(shares.record(epoch, log.method, &log.run))
     }
 }
 
 /// Reads the documents back and appends upserts and tombstones, in the order of their places.
 fn append_curated(
     scored: &mut dyn Fetcher,
+    groups: &Groups,
     epoch: u64,
     changes: &Changes,
     append: &mut dyn FnMut(Record) -> Result<(), EngineError>,
@@ -235,7 +304,8 @@ fn append_curated(
         if failed.is_ok() {
             let leaves = changes.withdrawn.binary_search(&position).is_ok();
             let draw = changes.draw(position);
-            failed = curated_record(record, leaves, draw, epoch).and_then(&mut *append);
+            let published = curated_record(record, groups, leaves, draw, epoch);
+            failed = published.and_then(&mut *append);
         }
     })?;
     failed
@@ -244,6 +314,7 @@ fn append_curated(
 /// The record that publishes a scored document's admission, or its withdrawal.
 fn curated_record(
     scored: Record,
+    groups: &Groups,
     leaves: bool,
     draw: Option<Draw>,
     epoch: u64,
@@ -251,7 +322,9 @@ fn curated_record(
     let value = match scored.value.as_deref() {
         Some(bytes) if !leaves => {
             let scored = Scored::decode(bytes)?;
+            let skill = groups.skill(&scored);
             let measures = Measures {
+                skill: skill.as_deref(),
                 density: draw.map(|draw| draw.density),
                 weight: draw.map(|draw| draw.weight),
                 ..Measures::new(&scored, epoch)

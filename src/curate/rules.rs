@@ -1,11 +1,15 @@
 //! The rules: what is kept of the live documents, as configured and as progress records keep it.
 
+use std::sync::Arc;
+
+use mixtures::LiveMixture;
+use operators::Weights;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
-use crate::config::{Sketch, Stage};
+use crate::config::{SKILL, Sketch, Stage};
 use crate::engine::EngineError;
-use crate::records::ProgressError;
+use crate::records::{Progress, ProgressError};
 
 /// What is kept of the live documents.
 #[derive(Clone)]
@@ -14,6 +18,8 @@ pub struct Rules {
     pub stages: Vec<Stage>,
     /// The sketch that a stage by density counts in.
     pub sketch: Sketch,
+    /// What is known of skills, and done with them.
+    pub skills: Skills,
     /// The fields that the stages group by.
     pub groups: Groups,
     /// The epoch whose changes are published already, because it is read again under the same
@@ -21,26 +27,73 @@ pub struct Rules {
     pub replayed: Option<u64>,
 }
 
-/// Rules as text. Without a stage by density they are the stages alone.
+/// What is known of skills, and done with them.
+#[derive(Clone, Default)]
+pub struct Skills {
+    /// Whether documents have skills: then there are statistics of each.
+    pub are_known: bool,
+    /// The field that names a document's skill; without one the scored record does.
+    pub field: Option<String>,
+    /// Where the mixture comes from.
+    pub mixture: Mixing,
+}
+
+/// Where the mixture of skills comes from.
+#[derive(Clone, Default)]
+pub enum Mixing {
+    /// There is none.
+    #[default]
+    None,
+    /// It follows from the log of losses, and is published.
+    Follow {
+        /// The mixture before the first report.
+        start: Arc<LiveMixture>,
+        /// A text that other settings do not have.
+        fingerprint: String,
+    },
+    /// It was in force when other rules were: these are its weights.
+    Was(Weights),
+}
+
+impl Mixing {
+    /// Whether it is published.
+    pub fn is_followed(&self) -> bool {
+        matches!(self, Mixing::Follow { .. })
+    }
+}
+
+/// Rules as text. Without skills and a stage by density they are the stages alone.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
     Stages(Vec<Stage>),
-    Sampled {
-        /// The fingerprint of the sketch, as 16 hexadecimal digits.
-        sketch: String,
+    With {
+        /// With a stage by density, the fingerprint of the sketch, as 16 hexadecimal digits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sketch: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skills: Option<WrittenSkills>,
         stages: Vec<Stage>,
     },
 }
 
+#[derive(Serialize, Deserialize)]
+struct WrittenSkills {
+    field: Option<String>,
+    /// The fingerprint of the mixture's settings.
+    mixture: Option<String>,
+}
+
 impl Rules {
     /// Keeps what these stages keep.
-    pub fn new(stages: Vec<Stage>, sketch: Sketch) -> Self {
-        let fields = stages.iter().filter_map(Stage::group_by);
+    pub fn new(stages: Vec<Stage>, sketch: Sketch, skills: Skills) -> Self {
+        let by_skill = skills.are_known.then_some(SKILL);
+        let fields = stages.iter().filter_map(Stage::group_by).chain(by_skill);
         Rules {
-            groups: Groups::new(fields.map(|field| field.as_str().to_owned())),
+            groups: Groups::new(fields.map(str::to_owned), skills.field.as_deref()),
             stages,
             sketch,
+            skills,
             replayed: None,
         }
     }
@@ -50,39 +103,70 @@ impl Rules {
         self.stages.iter().position(Stage::is_by_density)
     }
 
-    /// What a progress record keeps of the rules: text that [`Rules::from_text`] reads back.
+    /// What a progress record keeps of the rules: text that [`Rules::from_progress`] reads back.
     pub fn to_text(&self) -> String {
         let stages = self.stages.clone();
-        let written = match self.by_density() {
-            None => Written::Stages(stages),
-            Some(_) => Written::Sampled {
-                sketch: print(&self.sketch),
+        let sketch = self.by_density().map(|_| print(&self.sketch));
+        let mixture = match &self.skills.mixture {
+            Mixing::Follow { fingerprint, .. } => Some(fingerprint.clone()),
+            _ => None,
+        };
+        let field = self.skills.field.clone();
+        let skills = self.skills.are_known || mixture.is_some();
+        let skills = skills.then_some(WrittenSkills { field, mixture });
+        let written = match (&sketch, &skills) {
+            (None, None) => Written::Stages(stages),
+            _ => Written::With {
+                sketch,
+                skills,
                 stages,
             },
         };
         serde_json::to_string(&written).expect("stages can be written as JSON")
     }
 
-    /// The rules of an earlier run of the writer, whose codes were made under this sketch.
+    /// The rules of an earlier run of the writer, whose codes were made under this sketch, with the
+    /// mixture that was in force.
     ///
     /// # Errors
     /// [`EngineError::Progress`] when the text does not read; [`EngineError::SketchChanged`] when
     /// the codes that were counted are of another sketch: then nobody knows its shape.
-    pub fn from_text(text: &str, sketch: &Sketch, writer: &str) -> Result<Self, EngineError> {
-        let written = serde_json::from_str(text).map_err(|source| EngineError::Progress {
-            writer: writer.to_owned(),
-            source: ProgressError::Json(source),
-        })?;
-        let stages = match written {
-            Written::Stages(stages) => stages,
-            Written::Sampled { sketch: then, .. } if then != print(sketch) => {
-                let now = print(sketch);
-                return Err(EngineError::SketchChanged { then, now });
-            }
-            Written::Sampled { stages, .. } => stages,
+    pub fn from_progress(
+        progress: &Progress,
+        sketch: &Sketch,
+        writer: &str,
+    ) -> Result<Self, EngineError> {
+        let written =
+            serde_json::from_str(&progress.rules).map_err(|source| EngineError::Progress {
+                writer: writer.to_owned(),
+                source: ProgressError::Json(source),
+            })?;
+        let (then, skills, stages) = match written {
+            Written::Stages(stages) => (None, None, stages),
+            Written::With {
+                sketch,
+                skills,
+                stages,
+            } => (sketch, skills, stages),
         };
-        Ok(Rules::new(stages, sketch.clone()))
+        let now = print(sketch);
+        if let Some(then) = then.filter(|then| *then != now) {
+            return Err(EngineError::SketchChanged { then, now });
+        }
+        // Nobody asks for the statistics of other rules.
+        let skills = Skills {
+            are_known: false,
+            field: skills.and_then(|skills| skills.field),
+            mixture: Mixing::Was(weights(progress)),
+        };
+        Ok(Rules::new(stages, sketch.clone(), skills))
     }
+}
+
+fn weights(progress: &Progress) -> Weights {
+    let weights = progress.weights.iter().flatten();
+    // Parts of a billion.
+    Weights::new(weights.map(|(skill, weight)| (*skill, *weight as u32)))
 }
 
 fn print(sketch: &Sketch) -> String {
@@ -92,9 +176,14 @@ fn print(sketch: &Sketch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Offsets;
 
     fn rules(json: &str, sketch: Sketch) -> Rules {
-        Rules::new(serde_json::from_str(json).unwrap(), sketch)
+        Rules::new(
+            serde_json::from_str(json).unwrap(),
+            sketch,
+            Skills::default(),
+        )
     }
 
     #[test]
@@ -104,7 +193,8 @@ mod tests {
             .map(|json| rules(json, Sketch::default()));
         assert_eq!(rules[0].to_text(), plain);
         for rules in rules {
-            let read = Rules::from_text(&rules.to_text(), &rules.sketch, "w").unwrap();
+            let progress = Progress::new(1, Offsets::start(1), rules.to_text());
+            let read = Rules::from_progress(&progress, &rules.sketch, "w").unwrap();
             assert_eq!(read.stages, rules.stages);
         }
     }
@@ -120,7 +210,8 @@ mod tests {
             rules(r#"[{"by": "density"}]"#, other.clone()).to_text(),
             text
         );
-        let error = Rules::from_text(&text, &other, "w").err().unwrap();
+        let progress = Progress::new(1, Offsets::start(1), text);
+        let error = Rules::from_progress(&progress, &other, "w").err().unwrap();
         assert!(
             matches!(error, EngineError::SketchChanged { .. }),
             "{error}"

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use operators::Upsert;
+use mixtures::Report;
 
 use super::coded::Coded;
 use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
-use super::publish::{Outcome, Outputs, Published, Publisher};
-use super::rules::Rules;
+use super::mixture::Reported;
+use super::publish::{MixtureLog, Outcome, Outputs, Published, Publisher};
+use super::rules::{Mixing, Rules, Skills};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
 use crate::config::{Sketch, Stage};
@@ -48,6 +49,10 @@ pub struct Curate {
     pub stages: Vec<Stage>,
     /// The sketch that codes must be of, where a stage is by density.
     pub sketch: Sketch,
+    /// What is known of skills, and done with them.
+    pub skills: Skills,
+    /// The logs of the mixture, where there is one; in the store of the outputs.
+    pub mixture: Option<MixtureTopics>,
     /// Timely workers.
     pub workers: usize,
     /// How long an epoch stays open.
@@ -58,6 +63,16 @@ pub struct Curate {
     pub stop: Arc<AtomicBool>,
     /// What is counted on the way.
     pub counters: Arc<Counters>,
+}
+
+/// The logs of a mixture.
+pub struct MixtureTopics {
+    /// What trainers report.
+    pub losses: String,
+    /// Where to end reading it.
+    pub until: Until,
+    /// Where the mixture is published.
+    pub mixture: String,
 }
 
 /// Curates until the end, or until told to stop; on return all that was read is committed.
@@ -78,7 +93,8 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         let records = Offsets::start(partitions).distance(&progress.offsets);
         tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
     }
-    let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone());
+    let skills = curate.skills.clone();
+    let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
     let text = rules.to_text();
     let published = match &progress {
         None => Published::Nothing,
@@ -93,14 +109,21 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         rules.replayed = Some(epoch);
     }
     let threads = Threads::default();
+    let (offsets, losses) = progress.map(|it| (it.offsets, it.losses)).unzip();
     let scored = Input {
         store: Arc::clone(&scored_store),
         log: curate.scored.clone(),
-        from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
+        from: offsets.unwrap_or_else(|| Offsets::start(partitions)),
         until: curate.until,
     };
+    let losses = curate.mixture.map(|topics| Input {
+        store: curate.curated_store,
+        log: topics.losses,
+        from: losses.flatten().unwrap_or_else(|| Offsets::start(1)),
+        until: topics.until,
+    });
     let reader = EpochReader {
-        inputs: vec![scored],
+        inputs: [scored].into_iter().chain(losses).collect(),
         replay: !matches!(published, Published::Nothing),
         first,
         limits: EpochLimits {
@@ -117,6 +140,7 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         published,
         Statistics::new(rules.clone()),
         text,
+        rules.groups.clone(),
         curate.counters,
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
@@ -167,17 +191,22 @@ fn run_on<D: Document>(
     })
 }
 
-/// The source's thread: scored records as upserts; those that are none of ours are passed over.
+/// The source's thread: scored records as upserts, then reports; what is none of ours is passed
+/// over.
 fn read<D: Document>(
     reader: EpochReader,
     reading: Reading,
-) -> impl FnOnce(Sending<Upsert<D>>) -> Result<(), EngineError> + Send {
+) -> impl FnOnce(Sending<super::Received<D>>) -> Result<(), EngineError> + Send {
     move |sending| {
-        let log = reader.inputs[0].log.clone();
-        reader.run(&sending, |_, received: Received| {
-            let position = received.position;
+        let logs: Vec<String> = reader.inputs.iter().map(|it| it.log.clone()).collect();
+        reader.run(&sending, |index, received: Received| {
+            let (log, position) = (&logs[index], received.position);
+            if index > 0 {
+                let report = super::Received::Report(report(log, &received));
+                return Ok(Some(report));
+            }
             match upsert(&received, &reading) {
-                Ok(upsert) => Ok(Some(upsert)),
+                Ok(upsert) => Ok(Some(super::Received::Document(upsert))),
                 // To pass it over would pass over all: the log was scored with other settings.
                 Err(FactsError::Sketch { found, wanted }) => Err(EngineError::OtherSketch {
                     log: log.clone(),
@@ -194,6 +223,20 @@ fn read<D: Document>(
     }
 }
 
+/// What a record of the log of losses reports, if it does.
+fn report(log: &str, received: &Received) -> Reported {
+    let record = &received.record;
+    let report = match (&record.value, &record.key) {
+        (Some(value), _) => Report::parse(value),
+        (None, key) => Report::parse_tombstone(key.as_deref().unwrap_or_default()),
+    };
+    if let Err(error) = &report {
+        let position = received.position;
+        tracing::warn!(log, %position, %error, "a record is passed over");
+    }
+    report.ok()
+}
+
 fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, EngineError> {
     let store = &curate.curated_store;
     let layout = Layout {
@@ -201,21 +244,35 @@ fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, Engi
         compacted: true,
     };
     let partitions = store.create(&curate.curated, layout)?;
-    store.create(
-        &curate.statistics,
-        Layout {
-            partitions: 1,
-            compacted: true,
-        },
-    )?;
+    let mut logs = vec![curate.curated.as_str(), &curate.statistics];
+    let single = Layout {
+        partitions: 1,
+        compacted: true,
+    };
+    store.create(&curate.statistics, single)?;
+    if let Some(topics) = &curate.mixture {
+        store.create(&topics.losses, single)?;
+        store.create(&topics.mixture, single)?;
+        logs.push(&topics.mixture);
+    }
     Ok(Outputs {
-        writer: store.writer(
-            &writer_of(&curate.curated),
-            &[&curate.curated, &curate.statistics],
-        )?,
+        writer: store.writer(&writer_of(&curate.curated), &logs)?,
         curated: curate.curated.clone(),
         partitions,
         statistics: curate.statistics.clone(),
+        mixture: mixture_log(curate),
+    })
+}
+
+fn mixture_log(curate: &Curate) -> Option<MixtureLog> {
+    let Mixing::Follow { start, .. } = &curate.skills.mixture else {
+        return None;
+    };
+    let topics = curate.mixture.as_ref()?;
+    Some(MixtureLog {
+        topic: topics.mixture.clone(),
+        method: start.rule().method().name(),
+        run: start.losses().run().to_owned(),
     })
 }
 
@@ -239,7 +296,7 @@ fn last_progress(
 /// rules, whose output is collected.
 fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
     let writer = writer_of(&curate.curated);
-    let earlier = Rules::from_text(&progress.rules, &curate.sketch, &writer)?;
+    let earlier = Rules::from_progress(progress, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
     let threads = Threads::default();
     let scored = Input {

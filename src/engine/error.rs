@@ -1,5 +1,6 @@
 //! What stops the engine.
 
+use super::mixing::MixtureError;
 use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
 use kernels::{LshError, ModelError, ScoreError};
@@ -13,6 +14,9 @@ pub enum EngineError {
     /// The reference model, or the encoder, could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// There can be no mixture.
+    #[error(transparent)]
+    Mixture(#[from] MixtureError),
     /// The encoder's embeddings cannot be hashed.
     #[error("no codes can be made of the encoder's embeddings: {0}")]
     Sketch(#[source] LshError),

@@ -2,6 +2,7 @@
 
 mod counters;
 mod error;
+mod mixing;
 mod models;
 mod progress;
 mod run;
@@ -12,6 +13,7 @@ mod transaction;
 pub use crate::dataflow::Until;
 pub use counters::Counters;
 pub use error::EngineError;
+pub use mixing::MixtureError;
 pub use models::load_options;
 pub use run::{Halves, RunOptions, run};
 pub use stores::Stores;

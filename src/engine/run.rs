@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::progress::report_while;
-use super::{Counters, EngineError, Stores, Summary, models};
+use super::{Counters, EngineError, Stores, Summary, mixing, models};
 use crate::config::{Config, LogKind, Stage};
-use crate::curate::{self, Curate};
+use crate::curate::{self, Curate, MixtureTopics};
 use crate::dataflow::Until;
 use crate::log::{Layout, Offsets, Store};
 use crate::score::{self, Score};
@@ -148,16 +148,28 @@ fn curate_of(
 ) -> Result<Curate, EngineError> {
     let scored_store = stores.scored_for_curate()?;
     let topic = config.scored.topic.clone();
+    let curated_store = stores.of(config.curated.log)?;
+    let mixture = config.mixture.is_configured().then(|| {
+        let losses = &config.mixture.losses_topic;
+        let complete = Arc::new(AtomicBool::new(true));
+        MixtureTopics {
+            losses: losses.clone(),
+            until: until(until_end, &curated_store, losses, complete),
+            mixture: config.mixture.topic.clone(),
+        }
+    });
     Ok(Curate {
         until: until(until_end, &scored_store, &topic, Arc::clone(scored)),
         scored_store,
         scored: topic,
         partitions: config.topics.partitions,
-        curated_store: stores.of(config.curated.log)?,
+        curated_store,
         curated: config.curated.topic.clone(),
         statistics: config.curated.statistics_topic.clone(),
         stages: config.select.clone(),
         sketch: config.sketch.clone(),
+        skills: mixing::skills(config)?,
+        mixture,
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),

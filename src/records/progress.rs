@@ -18,6 +18,13 @@ pub struct Progress {
     pub offsets: Offsets,
     /// The rules in force, in a form that compares: for `curate`, its stages.
     pub rules: String,
+    /// How far the log of losses was read, where a mixture follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<Offsets>,
+    /// The mixture in force: the weight of each skill, by the hash of its name. Should the rules
+    /// change, what they kept follows from it without the losses and the graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<(u64, u64)>>,
 }
 
 /// Why bytes are no progress record.
@@ -42,6 +49,8 @@ impl Progress {
             epoch,
             offsets,
             rules,
+            losses: None,
+            weights: None,
         }
     }
 

@@ -79,6 +79,11 @@ impl Losses {
         }
     }
 
+    /// The run whose reports count.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
     /// Takes a report in, and says what it did.
     ///
     /// # Errors

@@ -8,10 +8,12 @@ use operators::{Summary, density};
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
+use super::mixture::ReportCounts;
 use super::rules::Rules;
+use super::skills::{SkillChange, SkillSums};
 use crate::config::Stage;
 use crate::log::{Offsets, Record};
-use records::{Corpus, OfDensity, OfGroup, cut_of, record};
+use records::{Corpus, OfDensity, OfGroup, OfSkill, cut_of, of_reports, record};
 
 /// What a stage says of itself, with its place in the chain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +42,11 @@ pub struct Statistics {
     density: Option<density::Summary>,
     /// The epoch of `density` is over: what comes next is of another.
     is_density_over: bool,
+    /// Of each skill the sums over the live and over the curated documents.
+    skills: BTreeMap<u64, [SkillSums; 2]>,
+    changed_skills: BTreeSet<u64>,
+    /// What became of a trainer's reports, where that is to be published.
+    reports: Option<ReportCounts>,
     live: i64,
     kept: i64,
 }
@@ -53,6 +60,9 @@ impl Statistics {
             changed: BTreeSet::new(),
             density: None,
             is_density_over: false,
+            skills: BTreeMap::new(),
+            changed_skills: BTreeSet::new(),
+            reports: None,
             live: 0,
             kept: 0,
         }
@@ -100,6 +110,21 @@ impl Statistics {
         self.changed.insert(place);
     }
 
+    /// Takes note of what there is of a skill.
+    pub fn note_skill(&mut self, SkillChange { of, skill, by }: &SkillChange) {
+        let sums = self.skills.entry(*skill).or_default();
+        sums[*of as usize] += *by;
+        if *sums == <[SkillSums; 2]>::default() {
+            self.skills.remove(skill);
+        }
+        self.changed_skills.insert(*skill);
+    }
+
+    /// Takes note of what became of a trainer's reports.
+    pub fn note_reports(&mut self, counts: ReportCounts) {
+        self.reports = Some(counts);
+    }
+
     fn note_density(&mut self, part: &density::Summary) {
         if std::mem::take(&mut self.is_density_over) {
             self.density = None;
@@ -134,11 +159,19 @@ impl Statistics {
         std::iter::once(record("corpus".to_owned(), Some(&corpus)))
             .chain(groups)
             .chain(self.of_density(epoch))
+            .chain(
+                self.changed_skills
+                    .iter()
+                    .map(move |skill| self.of_skill(epoch, *skill)),
+            )
+            .chain(self.reports.map(|counts| of_reports(epoch, counts)))
     }
 
     /// What was to be published is.
     pub fn committed(&mut self) {
         self.changed.clear();
+        self.changed_skills.clear();
+        self.reports = None;
         self.is_density_over = true;
     }
 
@@ -169,6 +202,21 @@ impl Statistics {
         let (rule, rows) = (&self.rules.stages[stage], self.rules.sketch.rows);
         let value = OfDensity::new(epoch, stage, rule, rows, summary);
         Some(record(format!("stage/{stage}"), Some(&value)))
+    }
+
+    fn of_skill(&self, epoch: u64, skill: u64) -> Record {
+        let name = self.groups().name(skill);
+        let key = match &name {
+            Some(name) => format!("skill/{name}"),
+            None => "skill".to_owned(),
+        };
+        let value = self.skills.get(&skill).map(|[live, curated]| OfSkill {
+            epoch,
+            skill: name,
+            live: (*live).into(),
+            curated: (*curated).into(),
+        });
+        record(key, value.as_ref())
     }
 
     fn groups(&self) -> &Groups {

@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::config::Stage;
 use crate::curate::drawn::cut;
 use crate::curate::facts::NANO;
+use crate::curate::mixture::ReportCounts;
+use crate::curate::skills::Published;
 use crate::curate::stages::draw_of;
 use crate::log::{Offsets, Record};
 
@@ -63,6 +65,28 @@ pub(super) struct OfDensity<'a> {
     sketch_bytes: u64,
 }
 
+/// The record of a skill.
+#[derive(Serialize)]
+pub(super) struct OfSkill {
+    pub epoch: u64,
+    /// Null for documents whose skill is not known.
+    pub skill: Option<String>,
+    pub live: Published,
+    pub curated: Published,
+}
+
+/// The record of a trainer's reports.
+#[derive(Serialize)]
+struct OfReports {
+    epoch: u64,
+    #[serde(flatten)]
+    counts: ReportCounts,
+}
+
+pub(super) fn of_reports(epoch: u64, counts: ReportCounts) -> Record {
+    record("losses".to_owned(), Some(&OfReports { epoch, counts }))
+}
+
 /// Where a band begins or ends, in the unit of the stage's order.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -103,7 +127,7 @@ pub(super) fn cut_of(rule: &Stage, place: Place) -> Cut {
                 perplexity: mean_nll_nats.exp(),
             }
         }
-        Stage::Random { .. } => Cut::Draw {
+        Stage::Random { .. } | Stage::Skills { .. } | Stage::Stratified { .. } => Cut::Draw {
             draw: draw_of(place.key),
         },
         Stage::Density { .. } => unreachable!("it has no groups to say anything of"),
