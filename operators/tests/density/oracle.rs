@@ -45,6 +45,7 @@ fn oracle_many_shards_that_fill_and_empty_are_exact_too() {
         topics: 300,
         takedowns_percent: 35,
         seed: 5,
+        silent: false,
     };
     check(&scenario, &scenario.epochs());
 }
