@@ -53,6 +53,7 @@
 mod allocator;
 mod bins;
 pub(crate) mod columns;
+mod epochs;
 mod fill;
 mod guard;
 mod members;
