@@ -1,0 +1,276 @@
+//! After every epoch, whatever came before it, the curated set is what a batch job would select.
+//!
+//! Random streams of documents run through `score` and `curate` on the log in memory: updates,
+//! takedowns, unusable records, several partitions, one and two workers, epochs of any size,
+//! changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
+//! Where a stage samples by density the test makes the codes itself, in the place of `score`.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod batch;
+mod scenario;
+mod world;
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use riffle::log::{Offsets, Position, Received};
+use riffle::records::{Scored, field};
+use serde_json::Value;
+
+use batch::{Sample, batch, latest};
+use scenario::{ALL, Arrival, PLAIN, Step, arrival, stages, step};
+use world::{CURATED, DEAD_LETTERS, DOCUMENTS, SCORED, World};
+
+/// Checks what is published now against the rules and the place of the last commit.
+fn check(world: &World) {
+    let (Some(rules), Some((epoch, statistics))) =
+        (world.committed_rules(), world.statistics().pop_last())
+    else {
+        return;
+    };
+    let (curated, scored) = (
+        world.store.committed(CURATED),
+        world.store.committed(SCORED),
+    );
+    let published = latest(curated.iter().filter(|r| epoch_of(r) <= epoch));
+    let expected = batch(&scored, &offsets_of(&statistics), &rules).kept;
+    assert!(published.keys().eq(expected.keys()));
+    for (id, received) in published {
+        let curated = json_of(received);
+        let scored = Scored::decode(expected[id].record.value.as_deref().unwrap()).unwrap();
+        let document: Value = serde_json::from_slice(scored.document).unwrap();
+        assert_eq!(curated["text"], document["text"]);
+        assert_eq!(curated["riffle"]["perplexity"], scored.perplexity());
+    }
+    assert_eq!(statistics["curated"], expected.len());
+}
+
+/// Checks every epoch of the run that has just ended, all under the same rules.
+fn check_epochs(world: &World, from: u64, rules: usize) {
+    let (curated, scored) = (
+        world.store.committed(CURATED),
+        world.store.committed(SCORED),
+    );
+    let mut drawn = Drawn::default();
+    let statistics = world.statistics();
+    // On start, everything before is drawn again in one epoch.
+    for (epoch, statistics) in statistics.range(from.saturating_sub(1)..) {
+        let expected = batch(&scored, &offsets_of(statistics), &stages(rules));
+        if let Some(sample) = &expected.sample {
+            drawn.follow(sample);
+        }
+        if *epoch < from {
+            continue;
+        }
+        let published = latest(curated.iter().filter(|r| epoch_of(r) <= *epoch));
+        assert!(
+            published.keys().eq(expected.kept.keys()),
+            "epoch {epoch} under rules {rules}"
+        );
+        let now = published.iter().filter(|(_, r)| epoch_of(r) == *epoch);
+        for (id, received) in now {
+            drawn.check(id, &json_of(received)["riffle"]);
+        }
+        if let Some(sample) = &expected.sample {
+            let told = world.statistics_of(sample.stage, *epoch).unwrap();
+            check_statistics(sample, &told);
+        }
+    }
+}
+
+/// How documents were drawn when they were: their places, densities and weights, by id.
+#[derive(Default)]
+struct Drawn(BTreeMap<Vec<u8>, (Position, f64, f64)>);
+
+impl Drawn {
+    /// Follows the stage into the next epoch: what stays was drawn before.
+    fn follow(&mut self, sample: &Sample<'_>) {
+        let before = std::mem::take(&mut self.0);
+        for (&id, &(position, density)) in &sample.drawn {
+            let weight = 1.0 / (1.0 - (-sample.cut / density).exp());
+            let new = (position, density, weight);
+            let old = before.get(id).filter(|old| old.0 == position);
+            self.0.insert(id.to_vec(), *old.unwrap_or(&new));
+        }
+    }
+
+    /// Checks what a document's admission says of its draw.
+    fn check(&self, id: &[u8], measures: &Value) {
+        let told = |name: &str| measures[name].as_f64();
+        let Some((_, density, weight)) = self.0.get(id) else {
+            assert_eq!((told("density"), told("weight")), (None, None));
+            return;
+        };
+        assert_eq!(told("density").unwrap() as f32, *density as f32);
+        let error = told("weight").unwrap() / weight - 1.0;
+        assert!(error.abs() < 1e-5, "{measures}, not {weight}");
+    }
+}
+
+fn check_statistics(sample: &Sample<'_>, told: &Value) {
+    assert_eq!(told["by"], "density");
+    for (name, expected) in [
+        ("documents", sample.survivors),
+        ("documents_kept", sample.drawn.len()),
+        ("documents_counted", sample.counted),
+    ] {
+        assert_eq!(told[name], expected, "{name}");
+    }
+    assert_eq!(
+        told["density_histogram"],
+        Value::from(sample.histogram.clone())
+    );
+    let cells = told["effective_cells"].as_f64().unwrap();
+    assert!((cells - sample.effective_cells).abs() < 0.01, "{told}");
+    let cut = told["cut"].as_f64().unwrap_or(f64::INFINITY);
+    assert!(cut == sample.cut || (cut / sample.cut - 1.0).abs() < 1e-12);
+}
+
+fn json_of(received: &Received) -> Value {
+    serde_json::from_slice(received.record.value.as_deref().unwrap()).unwrap()
+}
+
+fn offsets_of(statistics: &Value) -> Offsets {
+    serde_json::from_value(statistics["scored_offsets"].clone()).unwrap()
+}
+
+fn epoch_of(received: &Received) -> u64 {
+    let (name, value) = &received.record.headers[0];
+    assert_eq!(name, "riffle-epoch");
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}
+
+/// Every usable arrival is in the scored log, in order, and every other is a dead letter.
+fn check_scored(world: &World) {
+    let usable = |r: &Received| {
+        let Some(key) = &r.record.key else {
+            return false;
+        };
+        let Some(value) = &r.record.value else {
+            return true;
+        };
+        let id = field(value, "id").map(|id| id.as_str().unwrap().as_bytes().to_vec());
+        id.as_ref() == Some(key) && field(value, "metadata.perplexity").is_some()
+    };
+    let arrived = world.store.committed(DOCUMENTS);
+    let scored = world.store.committed(SCORED);
+    for partition in 0..world.partitions {
+        let of = |records: &[Received]| -> Vec<Received> {
+            records
+                .iter()
+                .filter(|r| r.position.partition() == partition)
+                .cloned()
+                .collect()
+        };
+        let expected: Vec<_> = of(&arrived).into_iter().filter(|r| usable(r)).collect();
+        let found = of(&scored);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.record.key, expected.record.key);
+            let value = found.record.value.as_deref();
+            let document = value.map(|value| Scored::decode(value).unwrap().document);
+            assert_eq!(document, expected.record.value.as_deref());
+        }
+    }
+    let letters = world.store.committed(DEAD_LETTERS);
+    assert_eq!(letters.len() + scored.len(), arrived.len());
+}
+
+fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("RIFFLE_TEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(default),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// Plays the steps; after each run of curate, what is published is the batch result.
+fn play(world: &mut World, steps: Vec<Step>) {
+    for step in steps {
+        match step {
+            Step::Arrive(arrivals) => world.arrive(&arrivals),
+            Step::Score(crash) => world.score(crash),
+            Step::Curate {
+                workers,
+                rules,
+                crash,
+            } => {
+                world.curate(workers, rules, crash);
+                check(world);
+            }
+        }
+    }
+    world.score(None);
+    world.curate(1, 0, None);
+    check(world);
+    let anything = !world.store.committed(SCORED).is_empty();
+    assert_eq!(world.committed_rules(), anything.then(|| stages(0)));
+}
+
+/// Feeds, scores and curates in parts, with a restart between them; checks every single epoch.
+fn follow(world: &mut World, workers: usize, rules: usize, arrivals: &[Arrival]) {
+    for part in arrivals.chunks(70) {
+        world.arrive(part);
+        world.score(None);
+        let from = world.next_epoch();
+        world.curate(workers, rules, None);
+        check_epochs(world, from, rules);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// Crashes and restarts anywhere, rules that change: the published set is the batch result.
+    #[test]
+    fn model_the_published_set_is_the_batch_result_after_any_crash(
+        partitions in 1..4u16,
+        poll_records_max in 1..40usize,
+        steps in prop::collection::vec(step(PLAIN), 1..12),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, false);
+        play(&mut world, steps);
+        check_scored(&world);
+    }
+
+    /// The same with stages by density among the rules, so that codes are read and not read.
+    #[test]
+    fn model_a_sample_by_density_is_the_batch_result_after_any_crash(
+        partitions in 1..4u16,
+        poll_records_max in 1..40usize,
+        steps in prop::collection::vec(step(ALL), 1..12),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, true);
+        play(&mut world, steps);
+    }
+
+    /// Without crashes, every single epoch is checked.
+    #[test]
+    fn oracle_every_epoch_equals_the_batch_selection(
+        partitions in 1..3u16,
+        poll_records_max in 1..20usize,
+        rules in PLAIN,
+        workers in 1..3usize,
+        arrivals in prop::collection::vec(arrival(), 1..200),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, false);
+        follow(&mut world, workers, rules, &arrivals);
+    }
+
+    /// Density is chained behind perplexity and before it, at random behind it and before it.
+    #[test]
+    fn oracle_every_epoch_equals_the_batch_sample_by_density(
+        partitions in 1..3u16,
+        poll_records_max in 1..20usize,
+        rules in PLAIN.end..ALL.end,
+        workers in 1..3usize,
+        arrivals in prop::collection::vec(arrival(), 1..200),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, true);
+        follow(&mut world, workers, rules, &arrivals);
+    }
+}

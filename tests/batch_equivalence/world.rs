@@ -1,0 +1,203 @@
+//! A store on which processes run and crash, and what they have committed there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use riffle::config::Stage;
+use riffle::curate::{Curate, curate};
+use riffle::engine::{Counters, EngineError};
+use riffle::log::memory::{MemoryStore, Side};
+use riffle::log::{Layout, LogError, Received, Store, partition_of};
+use riffle::records::Progress;
+use riffle::score::{Score, Scorer, score};
+
+use crate::scenario::{Arrival, Crash, coded, record, sketch, stages};
+
+pub const DOCUMENTS: &str = "documents";
+pub const SCORED: &str = "scored";
+pub const CURATED: &str = "curated";
+pub const STATISTICS: &str = "statistics";
+pub const DEAD_LETTERS: &str = "dead-letters";
+
+/// One scenario: the store as it is now.
+pub struct World {
+    pub store: MemoryStore,
+    pub partitions: u16,
+    /// Whether scored records carry codes. Then the scorer is the test's own, and never crashes.
+    coded: bool,
+}
+
+impl World {
+    pub fn new(partitions: u16, poll_records_max: usize, coded: bool) -> Self {
+        let store = MemoryStore::new();
+        store
+            .create(
+                DOCUMENTS,
+                Layout {
+                    partitions,
+                    compacted: false,
+                },
+            )
+            .unwrap();
+        store.set_poll_records_max(poll_records_max);
+        World {
+            store,
+            partitions,
+            coded,
+        }
+    }
+
+    pub fn arrive(&self, arrivals: &[Arrival]) {
+        for arrival in arrivals {
+            let record = record(arrival);
+            let key = record.key.as_deref().unwrap_or_default();
+            let partition = partition_of(key, self.partitions);
+            self.store
+                .produce(DOCUMENTS, partition, vec![record])
+                .unwrap();
+        }
+    }
+
+    /// Runs a process on the store: it may crash, and then a new one opens it.
+    fn process(
+        &mut self,
+        crash: Crash,
+        run: impl FnOnce(Arc<dyn Store>) -> Result<(), EngineError>,
+    ) {
+        if let Some((operation, before)) = crash {
+            self.store
+                .crash_at(operation, if before { Side::Before } else { Side::After });
+        }
+        match run(Arc::new(self.store.clone())) {
+            Ok(()) | Err(EngineError::Log(LogError::Crash)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        self.store = self.store.reopen();
+    }
+
+    pub fn score(&mut self, crash: Crash) {
+        if self.coded {
+            self.score_with_codes();
+        } else {
+            self.process(crash, |store| score(scoring(store)?));
+        }
+    }
+
+    /// What is new in the documents log, into the same partitions of the scored log.
+    fn score_with_codes(&self) {
+        let layout = Layout {
+            partitions: self.partitions,
+            compacted: false,
+        };
+        self.store.create(SCORED, layout).unwrap();
+        for partition in 0..self.partitions {
+            let of = |log| {
+                let committed = self.store.committed(log).into_iter();
+                committed.filter(move |r: &Received| r.position.partition() == partition)
+            };
+            let usable = of(DOCUMENTS).filter_map(|r| coded(&r.record));
+            let scored = usable.skip(of(SCORED).count()).collect();
+            self.store.produce(SCORED, partition, scored).unwrap();
+        }
+    }
+
+    pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
+        self.process(crash, |store| {
+            curate(curating(store, workers, stages(rules))?)
+        });
+    }
+
+    /// The corpus record of every committed epoch.
+    pub fn statistics(&self) -> BTreeMap<u64, serde_json::Value> {
+        let records = self.store.committed(STATISTICS).into_iter();
+        records
+            .filter(|received| received.record.key.as_deref() == Some(b"corpus"))
+            .map(|received| {
+                let value = received.record.value.unwrap();
+                let json: serde_json::Value = serde_json::from_slice(&value).unwrap();
+                (json["epoch"].as_u64().unwrap(), json)
+            })
+            .collect()
+    }
+
+    pub fn next_epoch(&self) -> u64 {
+        self.statistics()
+            .keys()
+            .next_back()
+            .map_or(0, |epoch| epoch + 1)
+    }
+
+    /// The stages that curate last committed under.
+    pub fn committed_rules(&self) -> Option<Vec<Stage>> {
+        let writer = self.store.writer("curate-curated", &[]).ok()?;
+        let progress = Progress::decode(writer.position()?).unwrap();
+        let rules: serde_json::Value = serde_json::from_str(&progress.rules).unwrap();
+        let stages = rules.get("stages").unwrap_or(&rules);
+        Some(serde_json::from_value(stages.clone()).unwrap())
+    }
+
+    /// What a stage said of itself at the end of an epoch, if it said anything then.
+    pub fn statistics_of(&self, stage: usize, epoch: u64) -> Option<serde_json::Value> {
+        let key = format!("stage/{stage}").into_bytes();
+        let records = self.store.committed(STATISTICS).into_iter();
+        let of_stage = records.filter(|r| r.record.key.as_ref() == Some(&key));
+        of_stage
+            .map(|r| serde_json::from_slice(&r.record.value.unwrap()).unwrap())
+            .find(|json: &serde_json::Value| json["epoch"] == epoch)
+    }
+}
+
+fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
+    let end = store.ends(DOCUMENTS)?;
+    let path = |path: &str| serde_json::from_value(serde_json::Value::from(path)).unwrap();
+    Ok(Score {
+        documents_store: Arc::clone(&store),
+        documents: DOCUMENTS.to_owned(),
+        scored_store: store,
+        scored: SCORED.to_owned(),
+        dead_letters: DEAD_LETTERS.to_owned(),
+        scorer: Scorer::Fields(path("metadata.perplexity"), Some(path("metadata.tokens"))),
+        threads: 2,
+        document_bytes_max: 1 << 20,
+        batch_tokens: 1000,
+        epoch: Duration::ZERO,
+        until: Box::new(move || Ok(Some(end.clone()))),
+        stop: Arc::new(AtomicBool::new(false)),
+        counters: Arc::new(Counters::default()),
+    })
+}
+
+fn curating(
+    store: Arc<dyn Store>,
+    workers: usize,
+    stages: Vec<Stage>,
+) -> Result<Curate, EngineError> {
+    let partitions = store.partitions(DOCUMENTS)?.unwrap();
+    store.create(
+        SCORED,
+        Layout {
+            partitions,
+            compacted: false,
+        },
+    )?;
+    // Ends the transaction of a scorer that crashed: nothing behind it can be read before.
+    drop(store.writer("score-scored", &[SCORED])?);
+    let end = store.ends(SCORED)?;
+    Ok(Curate {
+        scored_store: Arc::clone(&store),
+        scored: SCORED.to_owned(),
+        partitions,
+        curated_store: store,
+        curated: CURATED.to_owned(),
+        statistics: STATISTICS.to_owned(),
+        stages,
+        sketch: sketch(),
+        workers,
+        epoch: Duration::ZERO,
+        until: Box::new(move || Ok(Some(end.clone()))),
+        stop: Arc::new(AtomicBool::new(false)),
+        counters: Arc::new(Counters::default()),
+    })
+}
