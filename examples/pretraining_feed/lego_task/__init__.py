@@ -1,0 +1,1 @@
+"""The LEGO task of Skill-It: chains of assignments, by five skills."""
