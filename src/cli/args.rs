@@ -13,6 +13,7 @@ use super::config::ConfigCommand;
 use super::failure::USAGE;
 use super::feed::FeedArgs;
 use super::run::RunArgs;
+use super::skills::SkillsCommand;
 use super::tail::TailArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
@@ -166,6 +167,9 @@ pub(super) enum Command {
     /// Print the configuration: in effect, by default, or its schema
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Learn skills and how they help each other, and try mixtures
+    #[command(subcommand)]
+    Skills(SkillsCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
