@@ -9,4 +9,5 @@ pub mod feed;
 pub mod log;
 pub mod records;
 pub mod score;
+pub mod skills;
 pub mod tail;

@@ -14,6 +14,7 @@ use super::failure::USAGE;
 use super::feed::FeedArgs;
 use super::losses::LossesArgs;
 use super::run::RunArgs;
+use super::skills::SkillsCommand;
 use super::tail::TailArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
@@ -169,6 +170,9 @@ pub(super) enum Command {
     /// Print the configuration: in effect, by default, or its schema
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Learn skills and how they help each other, and try mixtures
+    #[command(subcommand)]
+    Skills(SkillsCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }

@@ -10,6 +10,7 @@ mod logging;
 mod losses;
 pub mod run;
 mod signals;
+mod skills;
 pub mod tail;
 
 use self::args::Command;
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Tail(args) => tail::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),
+        Command::Skills(command) => skills::run(&cli.global, command),
         Command::Completions(args) => completions::run(args),
     }
 }

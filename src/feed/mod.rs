@@ -22,16 +22,17 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub(crate) use entry::Head;
+pub(crate) use entry::{Entry, Head, Kind};
 pub use entry::{REJECT_HEADER, SOURCE_HEADER};
 pub use format::Format;
 pub use place::ResumeError;
+pub(crate) use plan::Plan;
 pub use progress::{Progress, progress_on_stderr};
+pub(crate) use reading::{Event, Reading};
 pub use summary::{Failure, FeedSummary};
 
 use crate::log::{Layout, LogError, Store};
 use place::Place;
-use plan::Plan;
 use session::Session;
 use transaction::Transaction;
 

@@ -11,12 +11,12 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, SendError, Sender, bounded};
 
-use super::Failure;
 use super::entry::{Entry, Kind, entry_of_line, reject};
 use super::format::{Content, Format};
 use super::lines::{Done, Line, Lines};
 use super::plan::File;
 use super::text::{self, TextError};
+use super::{Failure, FeedOptions};
 use crate::records::DocumentError;
 
 /// Batches on their way. One is as large as what is read at a time, or as its last line, which may
@@ -33,6 +33,17 @@ pub(crate) struct Rules {
     pub(crate) source: String,
     pub(crate) document_bytes_max: usize,
     pub(crate) window_log_max: u32,
+}
+
+impl From<&FeedOptions> for Rules {
+    fn from(options: &FeedOptions) -> Self {
+        Rules {
+            format: options.format,
+            source: options.source.clone(),
+            document_bytes_max: options.document_bytes_max,
+            window_log_max: options.window_log_max,
+        }
+    }
 }
 
 /// What happens as the files are read, in order.

@@ -9,7 +9,7 @@ use crossbeam_channel::RecvTimeoutError;
 use super::lines::Done;
 use super::place::{Place, Route};
 use super::plan::Plan;
-use super::reading::{Event, Reading, Rules};
+use super::reading::{Event, Reading};
 use super::transaction::Transaction;
 use super::{Failure, FeedError, FeedOptions, FeedSummary, Progress};
 use crate::log::{LogError, Writer};
@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
             self.route.enter(file, Done::default());
         }
         progress.begin(self.plan.bytes(first));
-        let reading = Reading::start(self.plan.files.clone(), first, done, self.rules())
+        let reading = Reading::start(self.plan.files.clone(), first, done, self.options.into())
             .map_err(FeedError::Thread)?;
         let read = self.read(reading, stop, progress);
         progress.end();
@@ -84,15 +84,6 @@ impl<'a> Session<'a> {
         })?;
         self.summary.seconds = begun.elapsed().as_secs_f64();
         Ok(self.summary)
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
-            format: self.options.format,
-            source: self.options.source.clone(),
-            document_bytes_max: self.options.document_bytes_max,
-            window_log_max: self.options.window_log_max,
-        }
     }
 
     fn read(
