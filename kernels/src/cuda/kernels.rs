@@ -4,9 +4,7 @@
     not(test),
     expect(dead_code, reason = "the encoder's forward pass is not written yet")
 )]
-mod encoder;
-
-pub(crate) use encoder::{EncoderKernels, NORM_WIDTH_MAX};
+pub(crate) mod encoder;
 
 /// A kernel as it is launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +98,7 @@ pub(crate) fn head_widths() -> impl Iterator<Item = usize> {
 pub(crate) fn every(family: Family) -> Vec<Kernel> {
     let decoders = head_widths().filter_map(|width| Kernels::new(family, width));
     let mut kernels: Vec<Kernel> = decoders.flat_map(|kernels| kernels.all()).collect();
-    kernels.extend(EncoderKernels::new().all());
+    kernels.extend(encoder::EncoderKernels::new().all());
     kernels.sort_by_key(|kernel| kernel.name);
     kernels.dedup();
     kernels

@@ -28,7 +28,7 @@ pub(crate) struct BertEmbed {
     pub(crate) rows: i32,
     /// `C`.
     pub(crate) channels: i32,
-    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::NORM_WIDTH_MAX).
+    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::encoder::NORM_WIDTH_MAX).
     pub(crate) width: i32,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct LayerNorm {
     pub(crate) rows: i32,
     /// `C`.
     pub(crate) channels: i32,
-    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::NORM_WIDTH_MAX).
+    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::encoder::NORM_WIDTH_MAX).
     pub(crate) width: i32,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Pool {
     pub(crate) documents: i32,
     /// `C`.
     pub(crate) channels: i32,
-    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::NORM_WIDTH_MAX).
+    /// `Cp`, at most [`NORM_WIDTH_MAX`](crate::cuda::kernels::encoder::NORM_WIDTH_MAX).
     pub(crate) width: i32,
     /// 1 for a document's first row, 0 for the mean of its rows.
     pub(crate) first_token: i32,

@@ -6,7 +6,7 @@ use super::norm::{Norm, rows};
 use super::residual::pick;
 use super::{ROWS, at, launch};
 use crate::cuda::emulated::{Emulated, Policy};
-use crate::cuda::kernels::NORM_WIDTH_MAX;
+use crate::cuda::kernels::encoder::NORM_WIDTH_MAX;
 use crate::cuda::parameters::LayerNorm;
 
 struct Case {

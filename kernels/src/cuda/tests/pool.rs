@@ -5,7 +5,7 @@ use super::matrix::{Random, SLICE};
 use super::norm::rows;
 use super::{at, launch};
 use crate::cuda::emulated::{Emulated, Policy};
-use crate::cuda::kernels::NORM_WIDTH_MAX;
+use crate::cuda::kernels::encoder::NORM_WIDTH_MAX;
 use crate::cuda::parameters::Pool;
 
 struct Case {
