@@ -243,7 +243,7 @@ impl Publisher {
             admitted as u64,
             changes.withdrawn.len() as u64,
         ];
-        let statistics = self.statistics.records(epoch, &offsets[0], totals);
+        let statistics = self.statistics.records(epoch, offsets, totals);
         let statistics: Vec<Record> = statistics.collect();
         let progress = self.progress(epoch, offsets).encode();
         let mixture = self.mixture_record(epoch);

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use mixtures::Report;
 use operators::DocumentHash;
 use operators::density::{LEVEL_FRACTION_BITS, Levels, exponential};
-use riffle::config::{Keep, Mass, Over, Stage};
+use riffle::config::{Budget, Keep, Mass, Over, Stage};
 use riffle::log::{Offsets, Position, Received};
 use riffle::records::{Scored, field};
 
-use crate::scenario::sketch;
+use crate::scenario::{BY_SKILL, mixture, sketch, stages};
 
 /// Documents by id, each with its last record.
 pub type Documents<'a> = BTreeMap<&'a [u8], &'a Received>;
@@ -31,7 +32,10 @@ pub fn latest<'a>(records: impl Iterator<Item = &'a Received>) -> Documents<'a> 
 
 /// What a batch job selects.
 pub struct Batch<'a> {
+    pub live: Documents<'a>,
     pub kept: Documents<'a>,
+    /// The weight of each skill in parts of a billion, where there are skills.
+    pub shares: Option<BTreeMap<String, u64>>,
     /// What the stage by density did, if there is one.
     pub sample: Option<Sample<'a>>,
 }
@@ -50,17 +54,35 @@ pub struct Sample<'a> {
     pub effective_cells: f64,
 }
 
-/// What a batch job selects of the scored log before `offsets`.
-pub fn batch<'a>(scored: &'a [Received], offsets: &Offsets, stages: &[Stage]) -> Batch<'a> {
+/// What came in before an epoch's end.
+pub struct Seen<'a> {
+    pub scored: &'a [Received],
+    pub offsets: Offsets,
+    pub losses: &'a [Received],
+    pub losses_offsets: Offsets,
+}
+
+/// What a batch job selects of what was seen, under the rules of this number.
+pub fn batch<'a>(seen: &Seen<'a>, rules: usize) -> Batch<'a> {
+    let Seen {
+        scored, offsets, ..
+    } = seen;
     let before =
         |r: &&Received| r.position.offset() < offsets.0[usize::from(r.position.partition())];
     let live = latest(scored.iter().filter(before));
+    let shares = BY_SKILL
+        .contains(&rules)
+        .then(|| shares(seen, &live, rules));
     let mut batch = Batch {
         kept: live.clone(),
+        live: live.clone(),
         sample: None,
+        shares: shares.clone(),
     };
-    for (index, stage) in stages.iter().enumerate() {
-        if stage.is_by_density() {
+    for (index, stage) in stages(rules).iter().enumerate() {
+        if matches!(stage, Stage::Skills { .. } | Stage::Stratified { .. }) {
+            batch.kept = shared(&batch.kept, stage, shares.as_ref());
+        } else if stage.is_by_density() {
             let sample = sample(&live, &batch.kept, stage, index);
             batch.kept.retain(|id, _| sample.drawn.contains_key(id));
             batch.sample = Some(sample);
@@ -75,7 +97,7 @@ fn hash(id: &[u8]) -> [u8; 16] {
     blake3::hash(id).as_bytes()[..16].try_into().unwrap()
 }
 
-fn decoded<'a>(received: &'a Received) -> Scored<'a> {
+pub fn decoded<'a>(received: &'a Received) -> Scored<'a> {
     Scored::decode(received.record.value.as_deref().unwrap()).unwrap()
 }
 
@@ -84,12 +106,131 @@ type Ranked<'a> = (i64, [u8; 16], u64, &'a [u8]);
 
 /// What a stage keeps that is a band of an order, in each group.
 fn bands<'a>(documents: &Documents<'a>, stage: &Stage) -> Documents<'a> {
+    let mut kept = Documents::new();
+    for documents_of_group in groups(documents, stage).values() {
+        for id in band(stage, documents_of_group) {
+            kept.insert(id, documents[id]);
+        }
+    }
+    kept
+}
+
+/// What groups keep that share a budget: of each the longest prefix that fits into its part.
+fn shared<'a>(
+    documents: &Documents<'a>,
+    stage: &Stage,
+    shares: Option<&BTreeMap<String, u64>>,
+) -> Documents<'a> {
+    let (budget, weighted) = match stage {
+        Stage::Skills { budget, .. } => (budget, shares),
+        Stage::Stratified { budget, .. } => (budget, None),
+        _ => unreachable!("its groups share no budget"),
+    };
+    let groups = groups(documents, stage);
+    let mass = |documents: &Vec<Ranked<'_>>| documents.iter().map(|d| d.2).sum::<u64>();
+    let total: u64 = groups.values().map(mass).sum();
+    let budget = match budget {
+        Budget::Share(rate) => total * u64::from(rate.ppm()) / 1_000_000,
+        Budget::Mass(mass) => total.min(*mass),
+    };
+    let weight = |name: &Option<String>| match (weighted, name) {
+        (None, _) => 1,
+        (Some(weights), Some(name)) => weights.get(name).copied().unwrap_or(0),
+        (Some(_), None) => 0,
+    };
+    let parts: Vec<(u64, u64)> = groups.iter().map(|(n, d)| (weight(n), mass(d))).collect();
+    let mut kept = Documents::new();
+    for (documents_of_group, part) in groups.values().zip(fill(&parts, budget)) {
+        let mut before = 0;
+        for (_, _, mass, id) in documents_of_group {
+            before += mass;
+            if before > part {
+                break;
+            }
+            kept.insert(id, documents[id]);
+        }
+    }
+    kept
+}
+
+/// The parts of a budget: in proportion to weights, and what a group has no use for to the others.
+fn fill(groups: &[(u64, u64)], budget: u64) -> Vec<u64> {
+    let mut full = vec![false; groups.len()];
+    loop {
+        let (mut rest, mut weights) = (u128::from(budget), 0u128);
+        for ((weight, mass), full) in groups.iter().zip(&full) {
+            match full {
+                true => rest -= u128::from(*mass),
+                false => weights += u128::from(*weight),
+            }
+        }
+        let part = |weight: u64| u128::from(weight) * rest / weights.max(1);
+        let next = |&((weight, mass), full): &((u64, u64), bool)| {
+            !full && weight > 0 && u128::from(weight) * rest >= u128::from(mass) * weights
+        };
+        let of = |i: usize| (groups[i], full[i]);
+        match (0..groups.len()).find(|i| next(&of(*i))) {
+            Some(i) => full[i] = true,
+            None => {
+                let parts = groups.iter().zip(&full);
+                return parts
+                    .map(|((weight, mass), full)| if *full { *mass } else { part(*weight) as u64 })
+                    .collect();
+            }
+        }
+    }
+}
+
+/// The mixture that follows from the reports in effect.
+fn shares(seen: &Seen<'_>, live: &Documents<'_>, rules: usize) -> BTreeMap<String, u64> {
+    let mut reports: BTreeMap<String, Report> = BTreeMap::new();
+    for Received { record, position } in seen.losses {
+        let report = match &record.value {
+            Some(value) => Report::parse(value),
+            None => Report::parse_tombstone(record.key.as_deref().unwrap()),
+        };
+        if position.offset() < seen.losses_offsets.0[0]
+            && let Ok(report) = report
+        {
+            reports.insert(report.key(), report);
+        }
+    }
+    let mut mixture = mixture(rules);
+    for report in reports.values().filter(|report| report.loss.is_some()) {
+        mixture.apply(report).unwrap();
+    }
+    let skills = mixture.rule().graph().training().to_vec();
+    let mass = |skill: &String| {
+        let of_skill = live.values().map(|received| decoded(received));
+        let of_skill = of_skill.filter(|it| skill_of(it).as_deref() == Some(skill));
+        of_skill.map(|scored| u64::from(scored.tokens)).sum()
+    };
+    let masses: Vec<u64> = skills.iter().map(mass).collect();
+    let mixture = mixture.mixture(&masses);
+    mixture
+        .iter()
+        .map(|(skill, weight)| (skill.to_owned(), weight))
+        .collect()
+}
+
+/// A document's skill.
+pub fn skill_of(scored: &Scored<'_>) -> Option<String> {
+    let value = field(scored.document, "source");
+    value.and_then(|value| value.as_str().map(str::to_owned))
+}
+
+/// The documents of each group in the stage's order.
+fn groups<'a>(
+    documents: &Documents<'a>,
+    stage: &Stage,
+) -> BTreeMap<Option<String>, Vec<Ranked<'a>>> {
     let mut groups: BTreeMap<Option<String>, Vec<Ranked<'a>>> = BTreeMap::new();
     for (&id, received) in documents {
         let scored = decoded(received);
         let group = stage
             .group_by()
-            .and_then(|path| field(scored.document, path.as_str()));
+            .map(|path| if path == "skill" { "source" } else { path })
+            .and_then(|path| field(scored.document, path));
         let group = group.and_then(|value| value.as_str().map(str::to_owned));
         let mass = match stage.mass() {
             Mass::Tokens => u64::from(scored.tokens),
@@ -98,31 +239,32 @@ fn bands<'a>(documents: &Documents<'a>, stage: &Stage) -> Documents<'a> {
         let ranked = (key(stage, &scored, hash(id)), hash(id), mass, id);
         groups.entry(group).or_default().push(ranked);
     }
-    let mut kept = Documents::new();
-    for documents_of_group in groups.values_mut() {
-        documents_of_group.sort();
-        for id in band(stage, documents_of_group) {
-            kept.insert(id, documents[id]);
-        }
-    }
-    kept
+    groups.values_mut().for_each(|documents| documents.sort());
+    groups
 }
 
 fn key(stage: &Stage, scored: &Scored<'_>, hash: [u8; 16]) -> i64 {
     match stage {
         Stage::Perplexity { .. } => (scored.mean_nll_nats / 1e-9).round() as i64,
-        Stage::Random { seed, .. } => {
-            let draw = operators::draw(*seed, 1, DocumentHash::from_bytes(hash));
-            (draw ^ 1 << 63) as i64
-        }
+        Stage::Random { seed, .. } => drawn(*seed, 1, hash),
+        Stage::Skills { seed, .. } => drawn(*seed, 3, hash),
+        Stage::Stratified { seed, .. } => drawn(*seed, 4, hash),
         Stage::Density { .. } => unreachable!("its order depends on all documents"),
     }
+}
+
+fn drawn(seed: u64, purpose: u64, hash: [u8; 16]) -> i64 {
+    let draw = operators::draw(seed, purpose, DocumentHash::from_bytes(hash));
+    (draw ^ 1 << 63) as i64
 }
 
 /// The documents that lie wholly inside the band: k = ⌊rate · M⌋ of the mass M.
 fn band<'a>(stage: &Stage, documents: &[Ranked<'a>]) -> Vec<&'a [u8]> {
     let total: u64 = documents.iter().map(|d| d.2).sum();
-    let width = total * u64::from(stage.rate().ppm()) / 1_000_000;
+    let (Stage::Perplexity { rate, .. } | Stage::Random { rate, .. }) = stage else {
+        unreachable!("it keeps no band");
+    };
+    let width = total * u64::from(rate.ppm()) / 1_000_000;
     let start = match stage {
         Stage::Perplexity {
             keep: Keep::Medium, ..

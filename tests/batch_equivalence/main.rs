@@ -18,9 +18,9 @@ use riffle::log::{Offsets, Position, Received};
 use riffle::records::{Scored, field};
 use serde_json::Value;
 
-use batch::{Sample, batch, latest};
-use scenario::{ALL, Arrival, PLAIN, Step, arrival, stages, step};
-use world::{CURATED, DEAD_LETTERS, DOCUMENTS, SCORED, World};
+use batch::{Batch, Sample, Seen, batch, decoded, latest, skill_of};
+use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, PLAIN, Step, arrival, step};
+use world::{CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, MIXTURE, SCORED, STATISTICS, World};
 
 /// Checks what is published now against the rules and the place of the last commit.
 fn check(world: &World) {
@@ -29,12 +29,13 @@ fn check(world: &World) {
     else {
         return;
     };
-    let (curated, scored) = (
-        world.store.committed(CURATED),
-        world.store.committed(SCORED),
-    );
+    let (curated, logs) = (world.store.committed(CURATED), Logs::of(world));
     let published = latest(curated.iter().filter(|r| epoch_of(r) <= epoch));
-    let expected = batch(&scored, &offsets_of(&statistics), &rules).kept;
+    let expected = batch(&logs.seen(&statistics), rules);
+    if expected.shares.is_some() {
+        check_skills(world, epoch, &expected);
+    }
+    let expected = expected.kept;
     assert!(published.keys().eq(expected.keys()));
     for (id, received) in published {
         let curated = json_of(received);
@@ -48,15 +49,12 @@ fn check(world: &World) {
 
 /// Checks every epoch of the run that has just ended, all under the same rules.
 fn check_epochs(world: &World, from: u64, rules: usize) {
-    let (curated, scored) = (
-        world.store.committed(CURATED),
-        world.store.committed(SCORED),
-    );
+    let (curated, logs) = (world.store.committed(CURATED), Logs::of(world));
     let mut drawn = Drawn::default();
     let statistics = world.statistics();
     // On start, everything before is drawn again in one epoch.
     for (epoch, statistics) in statistics.range(from.saturating_sub(1)..) {
-        let expected = batch(&scored, &offsets_of(statistics), &stages(rules));
+        let expected = batch(&logs.seen(statistics), rules);
         if let Some(sample) = &expected.sample {
             drawn.follow(sample);
         }
@@ -71,6 +69,9 @@ fn check_epochs(world: &World, from: u64, rules: usize) {
         let now = published.iter().filter(|(_, r)| epoch_of(r) == *epoch);
         for (id, received) in now {
             drawn.check(id, &json_of(received)["riffle"]);
+        }
+        if expected.shares.is_some() {
+            check_skills(world, *epoch, &expected);
         }
         if let Some(sample) = &expected.sample {
             let told = world.statistics_of(sample.stage, *epoch).unwrap();
@@ -131,8 +132,74 @@ fn json_of(received: &Received) -> Value {
     serde_json::from_slice(received.record.value.as_deref().unwrap()).unwrap()
 }
 
-fn offsets_of(statistics: &Value) -> Offsets {
-    serde_json::from_value(statistics["scored_offsets"].clone()).unwrap()
+/// What is committed in the logs that curate reads.
+struct Logs {
+    scored: Vec<Received>,
+    losses: Vec<Received>,
+}
+
+impl Logs {
+    fn of(world: &World) -> Self {
+        Logs {
+            scored: world.store.committed(SCORED),
+            losses: world.store.committed(LOSSES),
+        }
+    }
+
+    /// What was seen up to an epoch's end.
+    fn seen(&self, statistics: &Value) -> Seen<'_> {
+        let offsets = |name: &str| {
+            statistics
+                .get(name)
+                .map(|it| serde_json::from_value(it.clone()))
+        };
+        Seen {
+            scored: &self.scored,
+            offsets: offsets("scored_offsets").unwrap().unwrap(),
+            losses: &self.losses,
+            losses_offsets: offsets("losses_offsets").map_or(Offsets::start(1), Result::unwrap),
+        }
+    }
+}
+
+/// Checks the mixture and the statistics by skill after an epoch.
+fn check_skills(world: &World, epoch: u64, expected: &Batch<'_>) {
+    let mixture = &world.told(MIXTURE, epoch)["mixture"]["skills"];
+    for (skill, weight) in expected.shares.as_ref().unwrap() {
+        let share = mixture[skill].as_f64().unwrap();
+        assert_eq!(
+            (share * 1e9).round() as u64,
+            *weight,
+            "epoch {epoch}: {mixture}"
+        );
+    }
+    let told = world.told(STATISTICS, epoch);
+    let told: Vec<&Value> = told
+        .iter()
+        .filter(|(key, _)| key.starts_with("skill"))
+        .map(|(_, value)| value)
+        .collect();
+    let mut documents = [0, 0];
+    for value in &told {
+        for (n, (of, set)) in [("live", &expected.live), ("curated", &expected.kept)]
+            .iter()
+            .enumerate()
+        {
+            let skill = value["skill"].as_str();
+            let scored = set.values().map(|received| decoded(received));
+            let of_skill: Vec<_> = scored
+                .filter(|it| skill_of(it).as_deref() == skill)
+                .collect();
+            let tokens: u64 = of_skill.iter().map(|it| u64::from(it.tokens)).sum();
+            let nll: f64 = of_skill.iter().map(|it| it.nll_nats()).sum();
+            assert_eq!(value[of]["documents"], of_skill.len());
+            assert_eq!(value[of]["tokens"], tokens);
+            let error = value[of]["nll_nats"].as_f64().unwrap() - nll;
+            assert!(error.abs() < 1e-5, "{value}, not {nll}");
+            documents[n] += of_skill.len();
+        }
+    }
+    assert_eq!(documents, [expected.live.len(), expected.kept.len()]);
 }
 
 fn epoch_of(received: &Received) -> u64 {
@@ -208,7 +275,7 @@ fn play(world: &mut World, steps: Vec<Step>) {
     world.curate(1, 0, None);
     check(world);
     let anything = !world.store.committed(SCORED).is_empty();
-    assert_eq!(world.committed_rules(), anything.then(|| stages(0)));
+    assert_eq!(world.committed_rules(), anything.then_some(0));
 }
 
 /// Feeds, scores and curates in parts, with a restart between them; checks every single epoch.
@@ -237,7 +304,8 @@ proptest! {
         check_scored(&world);
     }
 
-    /// The same with stages by density among the rules, so that codes are read and not read.
+    /// The same with stages by density and by skills among the rules, so that codes and losses are
+    /// read and not read.
     #[test]
     fn model_a_sample_by_density_is_the_batch_result_after_any_crash(
         partitions in 1..4u16,
@@ -266,7 +334,20 @@ proptest! {
     fn oracle_every_epoch_equals_the_batch_sample_by_density(
         partitions in 1..3u16,
         poll_records_max in 1..20usize,
-        rules in PLAIN.end..ALL.end,
+        rules in BY_DENSITY,
+        workers in 1..3usize,
+        arrivals in prop::collection::vec(arrival(), 1..200),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, true);
+        follow(&mut world, workers, rules, &arrivals);
+    }
+
+    /// Skills follow a mixture that follows a trainer's reports, behind perplexity and density.
+    #[test]
+    fn oracle_every_epoch_equals_the_batch_selection_by_skills(
+        partitions in 1..3u16,
+        poll_records_max in 1..20usize,
+        rules in BY_SKILL,
         workers in 1..3usize,
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {

@@ -1,9 +1,12 @@
 //! Random streams of documents and what happens to them, and the rules that they may meet.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use mixtures::{Graph, LiveMixture, Method, MixtureRule, Setting, SkillIt};
 use proptest::prelude::*;
 use riffle::config::{Sketch, Stage};
+use riffle::curate::{Mixing, Skills};
 use riffle::log::Record;
 use riffle::records::{Codes, Document, Scored, field};
 
@@ -16,6 +19,10 @@ pub enum Arrival {
     Takedown(u8),
     /// A record that is no document.
     Unusable(u8),
+    /// In the log of losses: a round, a skill, and its loss in tenths, or that it is taken back.
+    Report(u8, u8, Option<u8>),
+    /// In the log of losses: a record that is no report.
+    NoReport,
 }
 
 /// What happens next.
@@ -39,7 +46,35 @@ pub fn arrival() -> impl Strategy<Value = Arrival> {
             .prop_map(|(id, p, n, source)| Arrival::Document(id, p, n, source)),
         2 => (0..40u8).prop_map(Arrival::Takedown),
         1 => (0..5u8).prop_map(Arrival::Unusable),
+        2 => (0..4u8, 0..4u8, prop::option::weighted(0.8, 0..40u8))
+            .prop_map(|(round, skill, loss)| Arrival::Report(round, skill, loss)),
+        1 => Just(Arrival::NoReport),
     ]
+}
+
+/// What a trainer's arrival is in the log of losses.
+pub fn report(arrival: &Arrival) -> Option<Record> {
+    let record = |key: String, value: Option<Vec<u8>>| Record {
+        key: Some(key.into_bytes()),
+        value,
+        headers: vec![],
+    };
+    match arrival {
+        Arrival::Report(round, skill, loss) => {
+            let mut report =
+                serde_json::json!({"round": round, "skill": format!("source-{skill}")});
+            let key = report.to_string();
+            report["loss"] = loss.map(|tenths| f64::from(tenths) / 10.0).into();
+            // A tombstone takes back as a loss of null does.
+            let tombstone = loss.is_none() && round % 2 == 0;
+            Some(record(
+                key,
+                (!tombstone).then(|| report.to_string().into_bytes()),
+            ))
+        }
+        Arrival::NoReport => Some(record("none".into(), Some(b"{\"round\": 1}".to_vec()))),
+        _ => None,
+    }
 }
 
 /// Steps under these rules, by number.
@@ -53,9 +88,12 @@ pub fn step(rules: Range<usize>) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The numbers of rules without a stage by density, and of all.
+/// The numbers of rules without skills and a stage by density, of those with such a stage, with
+/// skills, and of all.
 pub const PLAIN: Range<usize> = 0..6;
-pub const ALL: Range<usize> = 0..11;
+pub const BY_DENSITY: Range<usize> = 6..11;
+pub const BY_SKILL: Range<usize> = 11..16;
+pub const ALL: Range<usize> = 0..16;
 
 /// The rules of this number.
 pub fn stages(rules: usize) -> Vec<Stage> {
@@ -89,9 +127,52 @@ pub fn stages(rules: usize) -> Vec<Stage> {
                  {"by": "perplexity", "keep": "high", "rate": 0.8, "mass": "tokens"},
                  {"by": "density", "rate": 0.4, "seed": 5, "epsilon": 3.0, "phases": 4}]"#
         }
+        11 => r#"[{"by": "skills", "rate": 0.4}]"#,
+        12 => {
+            r#"[{"by": "perplexity", "rate": 0.8, "group_by": "skill"}, {"by": "density", "rate": 0.8},
+                 {"by": "skills", "budget": 150}]"#
+        }
+        13 => r#"[{"by": "stratified", "rate": 0.6, "mass": "documents", "seed": 3}]"#,
+        14 => {
+            r#"[{"by": "skills", "rate": 0.5, "mass": "documents", "seed": 9},
+                 {"by": "random", "rate": 0.7, "group_by": "skill"}]"#
+        }
+        15 => {
+            r#"[{"by": "stratified", "budget": 90, "group_by": "metadata.lang"},
+                 {"by": "skills", "rate": 1.0}]"#
+        }
         _ => unreachable!("there are no such rules"),
     };
     serde_json::from_str(json).unwrap()
+}
+
+/// What the rules of this number say of skills: a document's source is its skill.
+pub fn skills(rules: usize) -> Skills {
+    if !BY_SKILL.contains(&rules) {
+        return Skills::default();
+    }
+    Skills {
+        are_known: true,
+        field: Some("source".to_owned()),
+        mixture: Mixing::Follow {
+            start: Arc::new(mixture(rules)),
+            fingerprint: rules.to_string(),
+        },
+    }
+}
+
+/// The mixture of these rules before any report. Of three sources two are skills of the graph.
+pub fn mixture(rules: usize) -> LiveMixture {
+    let graph = Graph::from_csv("skill,source-0,source-1\nsource-0,1,0.5\nsource-1,0,1\n").unwrap();
+    let method = match rules {
+        14 => Method::Proportional,
+        _ => Method::SkillIt(SkillIt {
+            window: 2,
+            ..SkillIt::default()
+        }),
+    };
+    let rule = MixtureRule::new(graph, Setting::ContinualPreTraining, method, 50_000_000);
+    LiveMixture::new(rule.unwrap(), "")
 }
 
 /// A sketch so small that documents that have nothing in common meet now and then.
@@ -124,6 +205,7 @@ pub fn record(arrival: &Arrival) -> Record {
                 headers: vec![],
             }
         }
+        Arrival::Report(..) | Arrival::NoReport => unreachable!("it is none of this log"),
         Arrival::Takedown(id) => Record {
             key: key(id),
             value: None,

@@ -6,20 +6,22 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use riffle::config::Stage;
-use riffle::curate::{Curate, curate};
+use riffle::curate::{Curate, MixtureTopics, curate};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
 use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
 
-use crate::scenario::{Arrival, Crash, coded, record, sketch, stages};
+use crate::scenario::{ALL, Arrival, Crash, coded, record, report, sketch, skills, stages};
 
 pub const DOCUMENTS: &str = "documents";
 pub const SCORED: &str = "scored";
 pub const CURATED: &str = "curated";
 pub const STATISTICS: &str = "statistics";
 pub const DEAD_LETTERS: &str = "dead-letters";
+pub const LOSSES: &str = "losses";
+pub const MIXTURE: &str = "mixture";
 
 /// One scenario: the store as it is now.
 pub struct World {
@@ -41,6 +43,11 @@ impl World {
                 },
             )
             .unwrap();
+        let layout = Layout {
+            partitions: 1,
+            compacted: true,
+        };
+        store.create(LOSSES, layout).unwrap();
         store.set_poll_records_max(poll_records_max);
         World {
             store,
@@ -51,6 +58,10 @@ impl World {
 
     pub fn arrive(&self, arrivals: &[Arrival]) {
         for arrival in arrivals {
+            if let Some(report) = report(arrival) {
+                self.store.produce(LOSSES, 0, vec![report]).unwrap();
+                continue;
+            }
             let record = record(arrival);
             let key = record.key.as_deref().unwrap_or_default();
             let partition = partition_of(key, self.partitions);
@@ -104,9 +115,7 @@ impl World {
     }
 
     pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
-        self.process(crash, |store| {
-            curate(curating(store, workers, stages(rules))?)
-        });
+        self.process(crash, |store| curate(curating(store, workers, rules)?));
     }
 
     /// The corpus record of every committed epoch.
@@ -129,13 +138,33 @@ impl World {
             .map_or(0, |epoch| epoch + 1)
     }
 
-    /// The stages that curate last committed under.
-    pub fn committed_rules(&self) -> Option<Vec<Stage>> {
+    /// The number of the rules that curate last committed under.
+    pub fn committed_rules(&self) -> Option<usize> {
         let writer = self.store.writer("curate-curated", &[]).ok()?;
         let progress = Progress::decode(writer.position()?).unwrap();
         let rules: serde_json::Value = serde_json::from_str(&progress.rules).unwrap();
-        let stages = rules.get("stages").unwrap_or(&rules);
-        Some(serde_json::from_value(stages.clone()).unwrap())
+        let committed = rules.get("stages").unwrap_or(&rules);
+        let committed: Vec<Stage> = serde_json::from_value(committed.clone()).unwrap();
+        ALL.into_iter().find(|rules| stages(*rules) == committed)
+    }
+
+    /// The last record of each key of a log of JSON, up to an epoch; tombstones are none.
+    pub fn told(&self, log: &str, epoch: u64) -> BTreeMap<String, serde_json::Value> {
+        let mut told = BTreeMap::new();
+        // A tombstone has no epoch: it holds until the key is told again.
+        for received in self.store.committed(log) {
+            let key = String::from_utf8(received.record.key.unwrap()).unwrap();
+            let value = received
+                .record
+                .value
+                .map(|value| serde_json::from_slice(&value).unwrap());
+            match value {
+                Some(json) if epoch_in(&json) > epoch => break,
+                Some(json) => told.insert(key, json),
+                None => told.remove(&key),
+            };
+        }
+        told
     }
 
     /// What a stage said of itself at the end of an epoch, if it said anything then.
@@ -149,6 +178,10 @@ impl World {
     }
 }
 
+fn epoch_in(json: &serde_json::Value) -> u64 {
+    json["epoch"].as_u64().unwrap()
+}
+
 fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
     let end = store.ends(DOCUMENTS)?;
     let path = |path: &str| serde_json::from_value(serde_json::Value::from(path)).unwrap();
@@ -159,6 +192,7 @@ fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
         scored: SCORED.to_owned(),
         dead_letters: DEAD_LETTERS.to_owned(),
         scorer: Scorer::Fields(path("metadata.perplexity"), Some(path("metadata.tokens"))),
+        embedder: None,
         threads: 2,
         document_bytes_max: 1 << 20,
         batch_tokens: 1000,
@@ -169,11 +203,7 @@ fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
     })
 }
 
-fn curating(
-    store: Arc<dyn Store>,
-    workers: usize,
-    stages: Vec<Stage>,
-) -> Result<Curate, EngineError> {
+fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curate, EngineError> {
     let partitions = store.partitions(DOCUMENTS)?.unwrap();
     store.create(
         SCORED,
@@ -185,6 +215,13 @@ fn curating(
     // Ends the transaction of a scorer that crashed: nothing behind it can be read before.
     drop(store.writer("score-scored", &[SCORED])?);
     let end = store.ends(SCORED)?;
+    let skills = skills(rules);
+    let losses = store.ends(LOSSES)?;
+    let mixture = skills.mixture.is_followed().then(|| MixtureTopics {
+        losses: LOSSES.to_owned(),
+        until: Box::new(move || Ok(Some(losses.clone()))),
+        mixture: MIXTURE.to_owned(),
+    });
     Ok(Curate {
         scored_store: Arc::clone(&store),
         scored: SCORED.to_owned(),
@@ -192,8 +229,10 @@ fn curating(
         curated_store: store,
         curated: CURATED.to_owned(),
         statistics: STATISTICS.to_owned(),
-        stages,
+        stages: stages(rules),
         sketch: sketch(),
+        skills,
+        mixture,
         workers,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),

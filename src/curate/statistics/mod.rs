@@ -139,14 +139,15 @@ impl Statistics {
     pub fn records(
         &self,
         epoch: u64,
-        scored_offsets: &Offsets,
+        offsets: &[Offsets],
         totals: [u64; 3],
     ) -> impl Iterator<Item = Record> {
         let [curated, admitted, withdrawn] = totals;
         let live = self.live().unwrap_or(curated);
         let corpus = Corpus {
             epoch,
-            scored_offsets,
+            scored_offsets: &offsets[0],
+            losses_offsets: offsets.get(1),
             live,
             curated,
             admitted,

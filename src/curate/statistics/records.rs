@@ -17,6 +17,9 @@ pub(super) struct Corpus<'a> {
     pub epoch: u64,
     /// How far the scored log was read, by partition: the corpus is what stands before.
     pub scored_offsets: &'a Offsets,
+    /// How far the log of losses was read, where a mixture follows from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub losses_offsets: Option<&'a Offsets>,
     pub live: u64,
     pub curated: u64,
     pub admitted: u64,
