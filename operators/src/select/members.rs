@@ -66,6 +66,9 @@ impl Group {
     }
 }
 
+/// How many passed slots are gathered before they are looked at.
+const PASSED: usize = 1 << 12;
+
 pub(super) struct Members<R, V> {
     columns: Columns<R, V>,
     groups: Vec<Group>,
@@ -255,9 +258,7 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Members<R, V> {
                 items: Some(0),
             };
         }
-        for (number, span) in moved {
-            self.give_passed(number, span, &mut give);
-        }
+        self.give_passed(&moved, &mut give);
         self.give_touched(&mut give);
         for cut in cuts {
             let moving = self.moving;
@@ -268,25 +269,45 @@ impl<R: Record, V: Fn(&R, DocumentHash) -> View> Members<R, V> {
         }
     }
 
-    /// Looks again at the untouched documents of a span that a cut has passed over.
-    fn give_passed(&mut self, number: usize, span: Span, give: &mut impl FnMut(Change<R>)) {
-        let cover = self.groups[number].bins.cover(span, &mut self.columns);
-        let group = &self.groups[number];
-        for bin in cover {
-            let log = group.bins.log(bin);
-            for (i, &slot) in log.iter().enumerate() {
-                if let Some(&later) = log.get(i + 16) {
-                    self.columns.prefetch(later);
-                }
-                let Some((place, _)) = self.columns.find(slot, group.name, &span) else {
-                    continue;
-                };
-                let column = self.columns.get_mut(slot);
-                let kept = group.keeps(place);
-                if !column.is(TOUCHED) && column.is(KEPT) != kept {
-                    column.set(KEPT, kept);
-                    give(column.change(slot, if kept { 1 } else { -1 }));
-                }
+    /// Looks again at the untouched documents of spans that cuts have passed over.
+    fn give_passed(&mut self, moved: &[(usize, Span)], give: &mut impl FnMut(Change<R>)) {
+        // Many small groups together, so that the columns of one are on their way from memory while
+        // those of another are looked at.
+        let mut passed = Vec::new();
+        for (i, &(number, span)) in (0..).zip(moved) {
+            let bins = &mut self.groups[number].bins;
+            for bin in bins.cover(span, &mut self.columns) {
+                passed.extend(bins.log(bin).iter().map(|slot| (*slot, i)));
+            }
+            if passed.len() >= PASSED {
+                self.look_again(&passed, moved, give);
+                passed.clear();
+            }
+        }
+        self.look_again(&passed, moved, give);
+    }
+
+    /// Looks at slots, each with the number of the span that it is to be in.
+    fn look_again(
+        &mut self,
+        passed: &[(u32, u32)],
+        moved: &[(usize, Span)],
+        give: &mut impl FnMut(Change<R>),
+    ) {
+        for (i, &(slot, of)) in passed.iter().enumerate() {
+            if let Some(&(later, _)) = passed.get(i + 16) {
+                self.columns.prefetch(later);
+            }
+            let (number, span) = &moved[of as usize];
+            let group = &self.groups[*number];
+            let Some((place, _)) = self.columns.find(slot, group.name, span) else {
+                continue;
+            };
+            let kept = group.keeps(place);
+            let column = self.columns.get_mut(slot);
+            if !column.is(TOUCHED) && column.is(KEPT) != kept {
+                column.set(KEPT, kept);
+                give(column.change(slot, if kept { 1 } else { -1 }));
             }
         }
     }
