@@ -3,6 +3,7 @@
 use super::mixing::MixtureError;
 use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
+use crate::skills::CentroidsError;
 use kernels::{LshError, ModelError, ScoreError};
 
 /// A failure that the stream cannot go on after.
@@ -14,6 +15,9 @@ pub enum EngineError {
     /// The reference model, or the encoder, could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The centroids of skills cannot be used.
+    #[error("skills.centroids: {0}")]
+    Centroids(#[from] CentroidsError),
     /// There can be no mixture.
     #[error(transparent)]
     Mixture(#[from] MixtureError),

@@ -7,6 +7,7 @@ use kernels::{CudaError, DeviceChoice, EncoderTokenizer};
 use super::EngineError;
 use crate::config::{Config, PerplexityFrom};
 use crate::score::{Embedder, Scorer};
+use crate::skills::{Centroids, EncoderIdentity};
 
 /// Tokens at which a batch is handed to an encoder that is the only model.
 const ENCODER_BATCH_TOKENS: usize = 16_384;
@@ -94,7 +95,11 @@ pub(super) fn embedder(
         "encoder loaded"
     );
     let score = &config.score;
-    let embedder = Embedder::new(loaded, &config.sketch, score.embeddings);
+    let identity = EncoderIdentity::of(info, shape);
+    let centroids = config.skills.centroids.as_ref();
+    let centroids = centroids.map(|path| Centroids::open_for(path, &identity));
+    let centroids = centroids.transpose()?;
+    let embedder = Embedder::new(loaded, &config.sketch, score.embeddings, centroids);
     Ok(Some(embedder.map_err(EngineError::Sketch)?))
 }
 

@@ -9,6 +9,7 @@ use kernels::{
 use super::pending::Embedded;
 use crate::config::Sketch;
 use crate::records::Codes;
+use crate::skills::Centroids;
 
 /// An encoder and the hashes behind it, to be owned by one thread.
 pub struct Embedder {
@@ -16,11 +17,13 @@ pub struct Embedder {
     hashes: Lsh,
     fingerprint: u64,
     keeps_embeddings: bool,
+    centroids: Option<Centroids>,
 }
 
 impl Embedder {
     /// The embedder of an encoder under these settings, and the tokenizer of what it embeds;
-    /// `keeps_embeddings` says whether embeddings are wanted beside their codes.
+    /// `keeps_embeddings` says whether embeddings are wanted beside their codes, and `centroids`,
+    /// which must be of this encoder, to which skills documents belong.
     ///
     /// # Errors
     /// [`LshError`] when the embeddings have more channels than can be hashed.
@@ -28,12 +31,14 @@ impl Embedder {
         loaded: LoadedEncoder,
         sketch: &Sketch,
         keeps_embeddings: bool,
+        centroids: Option<Centroids>,
     ) -> Result<(Self, Arc<EncoderTokenizer>), LshError> {
         let embedder = Embedder {
             hashes: Lsh::new(sketch.lsh(), loaded.config.width)?,
             encoder: loaded.encoder,
             fingerprint: sketch.fingerprint(),
             keeps_embeddings,
+            centroids,
         };
         Ok((embedder, Arc::new(loaded.tokenizer)))
     }
@@ -53,11 +58,17 @@ impl Embedder {
         let embedded = each.map(|(embedding, codes)| Embedded {
             sketch: self.fingerprint,
             codes: Codes::bytes_of(codes),
+            skill: self.skill(embedding),
             embedding: match self.keeps_embeddings {
                 true => embedding.to_vec(),
                 false => Vec::new(),
             },
         });
         Ok(embedded.collect())
+    }
+
+    fn skill(&self, embedding: &[f32]) -> Option<String> {
+        let centroids = self.centroids.as_ref()?;
+        Some(centroids.nearest(embedding).to_owned())
     }
 }

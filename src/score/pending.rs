@@ -60,6 +60,8 @@ pub struct Embedded {
     pub codes: Vec<u8>,
     /// The embedding, where it is asked for.
     pub embedding: Vec<f32>,
+    /// The skill of the nearest centroid, where there are centroids.
+    pub skill: Option<String>,
 }
 
 impl Prepared {
@@ -114,7 +116,7 @@ impl Pending {
             codes: Codes::of_bytes(&self.embedded.codes).expect("a code has two bytes"),
             embedding: self.embedded.embedding,
             quality: None,
-            skill: None,
+            skill: self.embedded.skill.as_deref(),
             document: &self.document,
         };
         let value = scored.encode();
