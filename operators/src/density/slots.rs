@@ -14,7 +14,15 @@ pub(super) struct Codes {
 }
 
 impl Codes {
-    fn reach(&mut self, slot: u32) {
+    pub(super) fn new(rows: usize) -> Self {
+        Codes {
+            rows,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Makes a slot valid.
+    pub(super) fn reach(&mut self, slot: u32) {
         while slot as usize / CHUNK >= self.chunks.len() {
             self.chunks.push(vec![0; CHUNK * self.rows].into());
         }
@@ -58,10 +66,7 @@ pub(super) struct Slots<R> {
 impl<R: Record> Slots<R> {
     pub(super) fn new(rows: usize) -> Self {
         Slots {
-            codes: Codes {
-                rows,
-                chunks: Vec::new(),
-            },
+            codes: Codes::new(rows),
             columns: Chunks::new(),
             densities: Chunks::new(),
             places: Chunks::new(),

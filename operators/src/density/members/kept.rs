@@ -4,7 +4,6 @@ use crate::density::Drawn;
 use crate::density::document::Side;
 use crate::density::levels::LEVEL_FRACTION_BITS;
 use crate::density::members::{Members, emptied};
-use crate::density::shards::FULL;
 use crate::density::slots::Place as At;
 use crate::select::Place;
 use crate::select::columns::{KEPT, TOUCHED};
@@ -41,8 +40,6 @@ impl<R: Record, C> Members<R, C> {
         for (slot, position) in moved {
             slots.set_place(slot, At::At(position));
         }
-        let rows = self.rows();
-        self.shards.sort((self.churn * rows).div_ceil(FULL / 2) + 1);
         self.churn = 0;
         self.changed = false;
     }

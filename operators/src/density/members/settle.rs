@@ -8,7 +8,7 @@ use crate::density::document::{BUCKETS, Document, Side, Watch};
 use crate::density::guard::{BINS, bin, guard};
 use crate::density::members::{Members, emptied};
 use crate::density::messages::Moved;
-use crate::density::shards::Step;
+use crate::density::shard::Step;
 use crate::density::slots::{Place as At, Slots};
 use crate::select::columns::LIVE;
 
@@ -101,7 +101,9 @@ impl<R: Record, C> Members<R, C> {
     }
 
     fn enter_some(&mut self, born: &[(u32, u32)]) {
-        let sums = self.sums(born);
+        let rows = self.rows();
+        let codes = by_row(born.len(), 0..rows, |i| self.slots.codes.get(born[i].0));
+        let sums = self.sums(&codes, born.len());
         let mut documents = Vec::with_capacity(born.len());
         for (&(slot, variate), sum) in born.iter().zip(sums) {
             let mut document = Document::new(slot, variate, sum);
@@ -126,20 +128,18 @@ impl<R: Record, C> Members<R, C> {
             }
             documents.push(document);
         }
-        let first = self.shards.enter(&documents, &self.slots.codes);
+        let first = self.shards.enter(&documents, &codes);
         for (position, &(slot, _)) in (first..).zip(born) {
             self.slots.set_place(slot, At::At(position));
         }
     }
 
-    /// The densities of documents, as sums of their cells' levels.
-    fn sums(&self, born: &[(u32, u32)]) -> Vec<u64> {
-        let rows = self.rows();
-        let codes = by_row(born.len(), 0..rows, |i| self.slots.codes.get(born[i].0));
+    /// The densities of documents, as sums of their cells' levels, from their codes row by row.
+    fn sums(&self, codes: &[u16], documents: usize) -> Vec<u64> {
         let cells = self.sampling.sketch.cells as usize;
-        let mut sums = vec![0; born.len()];
+        let mut sums = vec![0; documents];
         let by_row = codes
-            .chunks_exact(born.len())
+            .chunks_exact(documents)
             .zip(self.applied.chunks_exact(cells));
         for (row, (codes, levels)) in (0..).zip(by_row) {
             for (i, (sum, &cell)) in sums.iter_mut().zip(codes).enumerate() {
