@@ -19,6 +19,8 @@ pub(super) struct Step {
 }
 
 const PARTS: usize = 8;
+/// How far ahead of their turn documents are announced that must be looked at.
+const AHEAD: usize = 16;
 /// Documents in a full shard, and bits of an offset in it.
 pub(super) const FULL: usize = PARTS * PART;
 pub(super) const OFFSET_BITS: u32 = FULL.ilog2() + 1;
@@ -98,15 +100,8 @@ impl Shard {
         self.rows.len() == self.end
     }
 
-    /// Adds level changes, whose rows ascend, to the sums of all members, and then calls `look` for
-    /// each document for which they matter; how many members there were.
-    pub(super) fn walk(
-        &mut self,
-        steps: &[Step],
-        watch: &Watch,
-        queue: &mut Touches,
-        mut look: impl FnMut(&mut Document),
-    ) -> usize {
+    /// Adds level changes, whose rows ascend, to the sums of all members; how many there were.
+    pub(super) fn walk(&mut self, steps: &[Step], watch: &Watch, queue: &mut Touches) -> usize {
         let Shard {
             documents,
             parts,
@@ -129,12 +124,26 @@ impl Shard {
             part.touch(parted, base, queue, &mut flush);
         }
         flush(queue);
-        for offset in self.disturbed.drain(..) {
+        touches
+    }
+
+    /// Calls `look` for each document for which the level changes mattered, and `ahead` some time
+    /// before.
+    pub(super) fn look<T>(
+        &mut self,
+        drawn: &mut T,
+        ahead: impl Fn(&T, &Document),
+        look: impl Fn(&mut T, &mut Document),
+    ) {
+        for (i, &offset) in self.disturbed.iter().enumerate() {
+            if let Some(&later) = self.disturbed.get(i + AHEAD) {
+                ahead(drawn, &self.documents[later as usize]);
+            }
             let document = &mut self.documents[offset as usize];
             document.calm();
-            look(document);
+            look(drawn, document);
         }
-        touches
+        self.disturbed.clear();
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -192,7 +201,7 @@ mod tests {
             .collect();
         shard.documents.fill(Document::default());
         let mut queue = Touches::default();
-        let touches = shard.walk(&steps, &Watch::new(1 << 30), &mut queue, |_| ());
+        let touches = shard.walk(&steps, &Watch::new(1 << 30), &mut queue);
         let mut members = 0;
         for (i, document) in shard.documents.iter().enumerate() {
             let rows = (0..ROWS).filter(|row| cells.contains(&code(*row, i)));

@@ -139,15 +139,18 @@ impl Shards {
     }
 
     /// Adds level changes, whose rows ascend, to the sums of all members, and then calls `look` for
-    /// each document for which they matter.
-    pub(super) fn walk(
+    /// each document for which they matter, and `ahead` some time before.
+    pub(super) fn walk<T>(
         &mut self,
         steps: &[Step],
         watch: &Watch,
-        mut look: impl FnMut(&mut Document),
+        drawn: &mut T,
+        ahead: impl Fn(&T, &Document),
+        look: impl Fn(&mut T, &mut Document),
     ) {
         for shard in self.shards.iter_mut().flatten() {
-            self.touches += shard.walk(steps, watch, &mut self.queue, &mut look) as u64;
+            self.touches += shard.walk(steps, watch, &mut self.queue) as u64;
+            shard.look(drawn, &ahead, &look);
         }
     }
 
@@ -240,7 +243,7 @@ mod tests {
             cell,
             difference,
         });
-        shards.walk(&steps, &Watch::new(1 << 40), |_| ());
+        shards.walk(&steps, &Watch::new(1 << 40), &mut (), |_, _| (), |_, _| ());
         for (slot, position) in (0..).zip(positions) {
             let Some(position) = *position else { continue };
             let document = shards.get_mut(position);

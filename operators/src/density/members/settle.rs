@@ -22,7 +22,7 @@ impl<R: Record, C> Members<R, C> {
         for &Moved { row, cell, level } in moved {
             let at = usize::from(row) * self.sampling.sketch.cells as usize + usize::from(cell);
             let old = std::mem::replace(&mut self.applied[at], level);
-            let value = |level| self.levels.get(row, cell, level).value as i64;
+            let value = |level| self.levels.value_of(row, cell, level) as i64;
             let difference = value(level) - value(old);
             self.steps.push(Step {
                 row,
@@ -39,18 +39,24 @@ impl<R: Record, C> Members<R, C> {
             histogram,
             ..
         } = self;
-        shards.walk(&self.steps, watch, |document| {
-            look(document, watch, histogram);
-            let side = document.side();
-            if side != Side::Out {
-                let drawn = Sides {
-                    slots,
-                    band,
-                    suspects,
-                };
-                drawn.shift(document, watch.side(document.key()));
-            }
-        });
+        let mut sides = Sides {
+            slots,
+            band,
+            suspects,
+        };
+        let watch = *watch;
+        shards.walk(
+            &self.steps,
+            &watch,
+            &mut (&mut sides, histogram),
+            |(sides, _), document| sides.prefetch(document),
+            |(sides, histogram), document| {
+                look(document, &watch, histogram);
+                if document.side() != Side::Out {
+                    sides.shift(document, watch.side(document.key()));
+                }
+            },
+        );
         self.steps = emptied(std::mem::take(&mut self.steps));
         self.enter_born();
         let Members {
@@ -146,7 +152,7 @@ impl<R: Record, C> Members<R, C> {
                 if let Some(&later) = codes.get(i + AHEAD) {
                     prefetch(&levels[usize::from(later)]);
                 }
-                *sum += self.levels.get(row, cell, levels[usize::from(cell)]).value;
+                *sum += self.levels.value_of(row, cell, levels[usize::from(cell)]);
             }
         }
         sums
@@ -200,7 +206,15 @@ struct Sides<'a, R> {
 }
 
 impl<R: Record> Sides<'_, R> {
-    fn shift(self, document: &mut Document, to: Side) {
+    /// Asks for what a shift will need.
+    fn prefetch(&self, document: &Document) {
+        if document.side() == Side::Inside {
+            self.slots.columns.prefetch(document.slot as usize);
+            self.band.prefetch(document.slot);
+        }
+    }
+
+    fn shift(&mut self, document: &mut Document, to: Side) {
         let (slot, from) = (document.slot, document.side());
         if from == to && to != Side::Inside {
             return;
