@@ -7,7 +7,7 @@
 use crate::chunks::prefetch;
 use crate::density::shard::Step;
 use crate::density::sorted::{self, Sorted};
-use crate::density::touches::Touches;
+use crate::density::touches::{Number, Touches};
 
 /// Documents in a full part: offsets are 16 bits, and chains need one more number to end.
 pub(super) const PART: usize = u16::MAX as usize;
@@ -148,18 +148,19 @@ impl Part {
 
     /// Follows some chains side by side.
     fn follow(&self, steps: &[Step], base: usize, queue: &mut Touches) {
-        let mut open: Vec<(&[u16], u16, i64)> = Vec::with_capacity(steps.len());
+        let mut open: Vec<(&[u16], u16, Number)> = Vec::with_capacity(steps.len());
         for step in steps {
             if let Row::Chains(Chains { last, before }) = &self.rows[usize::from(step.row)] {
-                open.push((before, last[usize::from(step.cell)], step.difference));
+                let number = queue.number(step.difference);
+                open.push((before, last[usize::from(step.cell)], number));
             }
         }
         while !open.is_empty() {
-            open.retain_mut(|(before, this, difference)| {
+            open.retain_mut(|(before, this, number)| {
                 if *this == 0 {
                     return false;
                 }
-                queue.extend(base, &[*this - 1], *difference);
+                queue.push(*number, base + usize::from(*this) - 1);
                 *this = before[usize::from(*this) - 1];
                 true
             });

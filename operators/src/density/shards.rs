@@ -13,7 +13,7 @@ use crate::density::slots::Codes;
 use crate::density::touches::Touches;
 
 /// Documents entered together, at most.
-const TOGETHER: usize = 4096;
+const TOGETHER: usize = 1 << 14;
 
 /// Rows of documents that are sorted or merged for each row of each document that comes. Each is
 /// sorted once and merged once, so with two there would always be some left to do.
@@ -218,7 +218,7 @@ impl Shards {
 
     pub(super) fn bytes(&self) -> usize {
         let shards = self.shards.iter().flatten();
-        shards.map(|shard| shard.bytes()).sum()
+        self.queue.bytes() + shards.map(|shard| shard.bytes()).sum::<usize>()
     }
 }
 
