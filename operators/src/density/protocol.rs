@@ -16,8 +16,9 @@ use crate::density::{Drawn, Sampling, Summary};
 use crate::select::Place;
 use crate::{Change, DocumentHash, Record, Usage};
 
-/// Documents whose codes go to the counters in one letter.
-const LETTER: usize = 4096;
+/// Documents whose codes go to the counters in one letter: what is counted passes over all cells
+/// of all rows, so the more, the better.
+const LETTER: usize = 1 << 14;
 
 pub(super) struct Worker<R, C> {
     members: Members<R, C>,
