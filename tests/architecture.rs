@@ -10,6 +10,7 @@ fn every_path_that_the_architecture_names_exists() {
         "src/",
         "operators/",
         "kernels/",
+        "mixtures/",
         "tests/",
         "benches/",
         "examples/",

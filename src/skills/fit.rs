@@ -11,8 +11,8 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use super::{Centroids, EncoderIdentity, Sample, Skill};
 
-/// Most skills that are fitted. One round takes documents × skills × channels products: with
-/// 100,000 documents of 384 channels, this many take a minute a round on two cores.
+/// Most skills that are fitted. A round takes documents × skills × channels products: with 100,000
+/// documents of 384 channels, this many take 8·10¹⁰ of them.
 pub const SKILLS_MAX: usize = 2_048;
 /// From so many on, k-means‖ chooses where to begin. k-means++ compares with all chosen so far for
 /// each choice, which is quadratic in their number.

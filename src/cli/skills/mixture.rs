@@ -140,7 +140,7 @@ impl Ignored {
         let mut note = String::new();
         let mut line = |count: u64, what: String| {
             if count > 0 {
-                note.push_str(&format!("note: {count} losses {what} do not count\n"));
+                note.push_str(&format!("note: losses {what} do not count: {count}\n"));
             }
         };
         line(self.other_runs, format!("of other runs than {run:?}"));

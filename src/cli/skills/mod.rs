@@ -14,7 +14,7 @@ use mixtures::Graph;
 use super::args::Global;
 use super::failure::Failure;
 
-/// Largest file that is read whole: a graph of the most edges has 200 MB.
+/// Largest file that is read whole: a graph of the most edges has some 300 MB.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// What to do about skills.
