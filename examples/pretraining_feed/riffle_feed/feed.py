@@ -146,6 +146,7 @@ class Feed:
         self._progress = progress.shared_among(self._shards)
         self._given = self._progress.draws[self._shard]
         self._records_given = self._progress.records_given()
+        """Before this feed began; what it gives out itself, the pool knows."""
         turns = self._progress.turns[self._shard]
         self._pool = Pool(self._spool, self._repeat, self._seed, turns)
 
@@ -179,16 +180,17 @@ class Feed:
                 self._pass_over(position, error)
 
     def _take_documents(self, records):
-        turn_given = self._progress.turn_given
         for position, key, value in records:
             try:
-                self._take_document(position, key, value, turn_given(position))
+                self._take_document(position, key, value)
             except Malformed as error:
                 self._pass_over(position, error)
 
-    def _take_document(self, position, key, value, turn_given):
-        if turn_given >= 0 and self._matched < self._records_given:
-            self._matched += 1
+    def _take_document(self, position, key, value):
+        turn_given = -1
+        if self._matched < self._records_given:
+            turn_given = self._progress.turn_given(position)
+            self._matched += turn_given >= 0
         if self._shards > 1 and key is None and (name := id_of(value)) is not None:
             if not self._is_mine(name):
                 return
