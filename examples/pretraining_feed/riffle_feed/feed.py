@@ -136,8 +136,7 @@ class Feed:
             if self._draws:
                 if (document := self._draw()) is not None:
                     yield document
-            elif self._curated.ended and (self._mixture_log is None or self._mixture_log.ended):
-                self._check_mixture()
+            elif self._curated.ended and not self._awaits_mixture():
                 return
             else:
                 self._poll(_WAIT_S)
@@ -165,10 +164,10 @@ class Feed:
         return limit is not None and self._spool.bytes >= limit and bool(self._renewed_draws())
 
     def _poll(self, wait_s):
-        """Takes in what there is of both logs. Waits for documents only."""
+        """Takes in what there is of both logs. Waits for documents as long as any can come."""
         if self._mixture_log is not None:
-            self._take_mixtures(self._mixture_log.poll(0.0))
-        if not self._is_full():
+            self._take_mixtures(self._mixture_log.poll(wait_s if self._curated.ended else 0.0))
+        if not self._curated.ended and not self._is_full():
             self._take_documents(self._curated.poll(wait_s))
 
     def _take_mixtures(self, records):
@@ -222,9 +221,13 @@ class Feed:
         self.counts.malformed += 1
         _log.warning("record at %d passed over: %s", position >> 12, error)
 
-    def _check_mixture(self):
-        if self._mixture_log is not None and self.mixture is None:
+    def _awaits_mixture(self):
+        """Whether there is no mixture yet, but one is to come."""
+        if self._mixture_log is None or self.mixture is not None:
+            return False
+        if self._mixture_log.ended:
             raise FeedError("the mixture log has ended without a mixture")
+        return True
 
     def _renew_draws(self):
         self._renewed_draws()

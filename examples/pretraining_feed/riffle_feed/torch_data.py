@@ -14,7 +14,8 @@ class TorchFeed(IterableDataset):
     and number of ranks are those of `torch.distributed`, if it is initialized, or 0 of 1.
 
     A loader works ahead, so the dataset does not know what was trained on. Keep a `progress()`,
-    confirm each batch's receipts after its step, and save its state with the weights.
+    confirm each batch's receipts after its step, and save its state with the weights. `state` is
+    of all ranks: gather theirs, and make one of them by `Progress.merged(states).state_dict()`.
     """
 
     def __init__(self, make_feed, sample=None, rank=None, ranks=None, state=None):
@@ -25,10 +26,7 @@ class TorchFeed(IterableDataset):
         self._make_feed, self._sample, self._state = make_feed, sample, state
 
     def progress(self, workers=0):
-        """The progress to confirm receipts to, with so many workers in each rank's loader.
-
-        Each rank has its own, of its own shards; its state is what this rank's feed starts from.
-        """
+        """The progress to confirm this rank's receipts to, with so many workers a rank."""
         shards = self._ranks * max(1, workers)
         if self._state is None:
             return Progress(shards)
