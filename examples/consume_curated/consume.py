@@ -1,6 +1,8 @@
 """Keeps a folder equal to the curated set: a file a document, gone when it is withdrawn.
 
-    python3 consume.py localhost:9092 FOLDER [TOPIC]        needs confluent-kafka
+    python3 consume.py localhost:9092 FOLDER [TOPIC]
+
+Needs confluent-kafka.
 """
 
 import hashlib

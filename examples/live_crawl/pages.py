@@ -57,7 +57,9 @@ def text_of_response(content):
     """The text of an HTTP answer that is a page and went well, else ""."""
     head, _, body = content.partition(b"\r\n\r\n")
     status, *lines = head.split(b"\r\n")
-    fields = {name.strip().lower(): value for name, _, value in (it.partition(b":") for it in lines)}
+    fields = {
+        name.strip().lower(): value for name, _, value in (it.partition(b":") for it in lines)
+    }
     if b" 200" not in status or b"html" not in fields.get(b"content-type", b""):
         return ""
     if b"gzip" in fields.get(b"content-encoding", b""):

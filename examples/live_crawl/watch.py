@@ -1,6 +1,8 @@
 """A line an epoch of what the pruning does, for a person.
 
     riffle tail statistics --json | python3 watch.py
+
+Prints what it is told of, and ends with its input.
 """
 
 import json

@@ -20,7 +20,7 @@ from riffle_feed import Feed, ListSource, TailSource, records
 from tests.engine import Engine
 
 SKILLS = 20
-WORDS = "sand gravel sluice river nugget pan stone bar water stream claim dust".split()
+WORDS = ["sand", "gravel", "sluice", "river", "nugget", "pan", "stone", "bar", "water", "dust"]
 
 
 def documents(count):
@@ -34,11 +34,7 @@ def documents(count):
 
 def fill(engine, count):
     """Every document is kept, and curated with its skill as a field."""
-    config = engine.command[-1]
-    with open(config) as file:
-        rest = file.read()
-    with open(config, "w") as file:
-        file.write(f"select = []\n{rest}")
+    engine.configure("select = []")
     with subprocess.Popen([*engine.command, "feed", "-"], stdin=subprocess.PIPE) as feed:
         for document in documents(count):
             feed.stdin.write(json.dumps(document).encode() + b"\n")

@@ -30,11 +30,7 @@ SAMPLES = 192_000
 def curated(folder):
     """An engine that has curated the samples: all of them, as they come."""
     engine = Engine(folder)
-    config = engine.command[-1]
-    with open(config) as file:
-        rest = file.read()
-    with open(config, "w") as file:
-        file.write(f"select = []\n{rest}")
+    engine.configure("select = []")
     samples = list(documents(SAMPLES, 0, RANDOM_MIX))
     for sample in samples:
         sample["metadata"]["perplexity"] = 1

@@ -7,7 +7,6 @@ length of chain, is left to it; with a block of its own for each hop, it had lea
 clauses where this had begun with four.
 """
 
-import torch
 from torch import nn
 from torch.nn import functional
 

@@ -21,7 +21,9 @@ class TorchFeed(IterableDataset):
     def __init__(self, make_feed, sample=None, rank=None, ranks=None, state=None):
         super().__init__()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        self._rank = (
+            rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        )
         self._ranks = ranks or (torch.distributed.get_world_size() if distributed else 1)
         self._make_feed, self._sample, self._state = make_feed, sample, state
 

@@ -99,7 +99,9 @@ class Skills(unittest.TestCase):
         given = feed(records, skill="metadata.topic")
         self.assertEqual([it.skill for it in given], ["a", "b", "7", ""])
         weighed = feed(records, mixture(**{"a": 1, "b": 1, "7": 1}), skill="metadata.topic")
-        self.assertEqual({(it.id, it.skill) for it in weighed}, {("x", "a"), ("y", "b"), ("z", "7")})
+        self.assertEqual(
+            {(it.id, it.skill) for it in weighed}, {("x", "a"), ("y", "b"), ("z", "7")}
+        )
 
     def test_a_feed_ends_with_the_documents_though_mixtures_may_come(self):
         records = [document("x"), document("y", "b")]
