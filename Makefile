@@ -26,6 +26,7 @@ test: compiler models ## Run every test, with a real Kafka broker and kcat, and 
 	scripts/fetch-kcat
 	scripts/fetch-nvrtc
 	cargo test --workspace --locked
+	scripts/test-examples
 
 emulate: compiler models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc

@@ -14,7 +14,8 @@ import argparse
 import json
 import os
 import tempfile
-import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from lego_task import skill_it
 from lego_task.data import GRAPH, RANDOM_MIX, SKILLS, documents
@@ -29,11 +30,7 @@ SAMPLES = 192_000
 def curated(folder):
     """An engine that has curated the samples: all of them, as they come."""
     engine = Engine(folder)
-    config = engine.command[-1]
-    with open(config) as file:
-        rest = file.read()
-    with open(config, "w") as file:
-        file.write(f"select = []\n{rest}")
+    engine.configure("select = []")
     samples = list(documents(SAMPLES, 0, RANDOM_MIX))
     for sample in samples:
         sample["metadata"]["perplexity"] = 1
@@ -80,22 +77,22 @@ class Mixtures:
             file.write(json_lines([record]))
 
 
-def run(engine, method, seed, options):
-    """Trains one model; its mean accuracy in percent."""
-    print(f"{method}, seed {seed}", flush=True)
+def run(command, method, seed, options):
+    """Trains one model on what this riffle has curated, and prints its mean accuracy."""
+    name = f"{method}, seed {seed}"
     with tempfile.TemporaryDirectory() as folder:
         mixtures = Mixtures(method, folder)
-        curated_log = TailSource(command=engine.command)
+        curated_log = TailSource(command=command)
         mixture_log = FileSource(mixtures.path, follow=True)
         shape = {"rounds": options.rounds, "steps_a_round": options.steps // options.rounds}
         with Feed(curated_log, mixture_log, skill="metadata.skill", repeat=True, seed=seed) as feed:
             accuracies = train(
-                iter(feed), mixtures.report, seed=seed, batch=options.batch, **shape
+                iter(feed), mixtures.report, name=name, seed=seed, batch=options.batch, **shape
             )
     by_skill = [round(100 * part, 1) for part in accuracies.values()]
     mean = sum(by_skill) / len(by_skill)
-    print(f"figure\tlego.{method}.seed_{seed}\t{mean:.1f}\t%\t{by_skill}", flush=True)
-    return mean
+    print(f"{name}: by skill {by_skill} %", flush=True)
+    print(f"figure\tlego.{method}.seed_{seed}\t{mean:.1f}\t%", flush=True)
 
 
 def main():
@@ -104,18 +101,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", choices=methods, nargs="+", default=methods)
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=3_000)
+    parser.add_argument("--steps", type=int, default=3_600)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--processes", type=int, default=2, help="models trained at a time")
     options = parser.parse_args()
     os.environ.setdefault("RIFFLE", "target/release/riffle")
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        engine = curated(folder)
-        print(f"{SAMPLES} samples curated in {time.perf_counter() - began:.0f} s", flush=True)
-        for seed in options.seed:
-            for method in options.method:
-                run(engine, method, seed, options)
+        command = curated(folder).command
+        print(f"{SAMPLES} samples are curated", flush=True)
+        with ProcessPoolExecutor(options.processes, get_context("spawn")) as processes:
+            runs = [
+                processes.submit(run, command, method, seed, options)
+                for seed in options.seed
+                for method in options.method
+            ]
+            for it in runs:
+                it.result()
 
 
 if __name__ == "__main__":

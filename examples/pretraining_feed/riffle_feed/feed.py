@@ -31,7 +31,7 @@ class Document(NamedTuple):
 
 @dataclass
 class Counts:
-    """What a feed has seen so far, of its own shard; since it began, not since a resumed one did."""
+    """What a feed has seen of its own shard since it began, or was resumed."""
 
     admitted: int = 0
     given: int = 0
@@ -58,8 +58,8 @@ class Feed:
 
     Before the first document the log is read to its present end, unless `spool_bytes_max` of text
     wait on disk, in `spool_dir`: so what was withdrawn long ago is never given out.
-    `on_withdrawn(id)` is called for each document that was given out and then withdrawn, after a
-    resume again for those that still are. A feed can be iterated over once.
+    `on_withdrawn(id)` is called for each document that was given out and then withdrawn; after a
+    resume once more. To iterate again is to go on.
     """
 
     def __init__(
@@ -136,8 +136,7 @@ class Feed:
             if self._draws:
                 if (document := self._draw()) is not None:
                     yield document
-            elif self._curated.ended and (self._mixture_log is None or self._mixture_log.ended):
-                self._check_mixture()
+            elif self._curated.ended and not self._awaits_mixture():
                 return
             else:
                 self._poll(_WAIT_S)
@@ -146,6 +145,7 @@ class Feed:
         self._progress = progress.shared_among(self._shards)
         self._given = self._progress.draws[self._shard]
         self._records_given = self._progress.records_given()
+        """Before this feed began; what it gives out itself, the pool knows."""
         turns = self._progress.turns[self._shard]
         self._pool = Pool(self._spool, self._repeat, self._seed, turns)
 
@@ -164,10 +164,10 @@ class Feed:
         return limit is not None and self._spool.bytes >= limit and bool(self._renewed_draws())
 
     def _poll(self, wait_s):
-        """Takes in what there is of both logs. Waits for documents only."""
+        """Takes in what there is of both logs. Waits for documents as long as any can come."""
         if self._mixture_log is not None:
-            self._take_mixtures(self._mixture_log.poll(0.0))
-        if not self._is_full():
+            self._take_mixtures(self._mixture_log.poll(wait_s if self._curated.ended else 0.0))
+        if not self._curated.ended and not self._is_full():
             self._take_documents(self._curated.poll(wait_s))
 
     def _take_mixtures(self, records):
@@ -179,19 +179,19 @@ class Feed:
                 self._pass_over(position, error)
 
     def _take_documents(self, records):
-        turn_given = self._progress.turn_given
         for position, key, value in records:
             try:
-                self._take_document(position, key, value, turn_given(position))
+                self._take_document(position, key, value)
             except Malformed as error:
                 self._pass_over(position, error)
 
-    def _take_document(self, position, key, value, turn_given):
-        if turn_given >= 0 and self._matched < self._records_given:
-            self._matched += 1
-        if self._shards > 1 and key is None and (name := id_of(value)) is not None:
-            if not self._is_mine(name):
-                return
+    def _take_document(self, position, key, value):
+        turn_given = -1
+        if self._matched < self._records_given:
+            turn_given = self._progress.turn_given(position)
+            self._matched += turn_given >= 0
+        if self._is_anothers(key, value):
+            return
         name, skill, is_live = change(key, value, self._skill)
         if not self._is_mine(name):
             return
@@ -207,8 +207,18 @@ class Feed:
             else:
                 self.counts.withdrawn_in_time += 1
 
+    def _is_anothers(self, key, value):
+        """Whether the record is of another shard, as far as that shows without parsing it."""
+        if self._shards == 1 or key is not None or value is None:
+            return False
+        name = id_of(value)
+        return name is not None and not self._is_mine(name)
+
     def _is_mine(self, name):
-        return self._shards == 1 or crc32(name.encode(errors="surrogatepass")) % self._shards == self._shard
+        return (
+            self._shards == 1
+            or crc32(name.encode(errors="surrogatepass")) % self._shards == self._shard
+        )
 
     def _tell(self, name, is_withdrawn):
         self._progress.see([(name, is_withdrawn)])
@@ -220,9 +230,13 @@ class Feed:
         self.counts.malformed += 1
         _log.warning("record at %d passed over: %s", position >> 12, error)
 
-    def _check_mixture(self):
-        if self._mixture_log is not None and self.mixture is None:
+    def _awaits_mixture(self):
+        """Whether there is no mixture yet, but one is to come."""
+        if self._mixture_log is None or self.mixture is not None:
+            return False
+        if self._mixture_log.ended:
             raise FeedError("the mixture log has ended without a mixture")
+        return True
 
     def _renew_draws(self):
         self._renewed_draws()
@@ -240,8 +254,8 @@ class Feed:
 
     def _draw(self):
         """The next document; None where its text turns out to be none."""
-        skill = self._draws[self._given * self._shards + self._shard]
-        name, position, turn, text = self._pool.next_of(skill)
+        lane = self._draws[self._given * self._shards + self._shard]
+        name, position, turn, text = self._pool.next_of(lane)
         try:
             value = parse(text)
             words = value.get("text")
@@ -252,8 +266,9 @@ class Feed:
             self._pass_over(position, error)
             return None
         news, self._news = tuple(self._news), []
-        receipt = Receipt(self._shard, position, skill, turn, news)
+        receipt = Receipt(self._shard, position, lane, turn, news)
         self._progress.confirm_one(receipt)
         self._given += 1
         self.counts.given += 1
-        return Document(name, words, skill_in(value, self._skill), value, receipt)
+        skill = lane if self._mixture_log is not None else skill_in(value, self._skill)
+        return Document(name, words, skill, value, receipt)

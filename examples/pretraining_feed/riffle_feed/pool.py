@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 _NEVER = -1
 _SLOT_BITS = 32
+_GROWTH = 1024
 
 
 class _Skill:
@@ -115,18 +116,20 @@ class Pool:
         return skill
 
     def _new_slot(self, name):
-        if self._free:
-            slot = self._free.pop()
-            self._names[slot] = name
-        else:
-            slot = len(self._names)
-            self._names.append(name)
-            for column in (self._position, self._key, self._place, self._length, self._skill):
-                column.append(0)
-            self._turn.append(_NEVER)
-            self._live.append(0)
-        self._slots[name] = slot
+        if not self._free:
+            self._grow()
+        slot = self._slots[name] = self._free.pop()
+        self._names[slot] = name
         return slot
+
+    def _grow(self):
+        size = len(self._names)
+        self._free.extend(range(size + _GROWTH - 1, size - 1, -1))
+        self._names.extend([None] * _GROWTH)
+        self._live.extend(bytes(_GROWTH))
+        for column in (self._position, self._key, self._place, self._length, self._skill):
+            column.frombytes(bytes(_GROWTH * column.itemsize))
+        self._turn.extend([_NEVER] * _GROWTH)
 
     def _enter(self, slot, skill, text):
         self._skill[slot] = skill.number

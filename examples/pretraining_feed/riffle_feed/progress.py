@@ -124,6 +124,25 @@ class Progress:
         }
         return progress
 
+    @classmethod
+    def merged(cls, states):
+        """The progress of several states of the same number of shards: of each rank its own.
+
+        Raises `ValueError` when the numbers differ.
+        """
+        parts = [cls.from_state(state) for state in states]
+        if len({len(part.draws) for part in parts}) != 1:
+            raise ValueError("the states are of different numbers of shards")
+        whole = cls(len(parts[0].draws))
+        for part in parts:
+            whole.draws = [max(both) for both in zip(whole.draws, part.draws)]
+            for turns, others in zip(whole.turns, part.turns):
+                for skill, turn in others.items():
+                    turns[skill] = max(turn, turns.get(skill, 0))
+        for level in set().union(*(part._bits for part in parts)):
+            whole._bits[level] = _merged(part._bits.get(level, {}) for part in parts)
+        return whole
+
     def _mark(self, turn, at):
         partition, offset = at & (1 << PARTITION_BITS) - 1, at >> PARTITION_BITS
         bits = self._bits.setdefault(turn, {}).setdefault(partition, bytearray())

@@ -13,7 +13,6 @@ except ImportError:
     loads = json.loads
 
 _MEASURES = b',"riffle":{'
-_BEGINNINGS = (b'{"id":"', b'{"id": "')
 
 
 class Malformed(ValueError):
@@ -22,13 +21,14 @@ class Malformed(ValueError):
 
 def id_of(value):
     """The id that a JSON line begins with, or None where it must be parsed to find out."""
-    for beginning in _BEGINNINGS:
-        if value.startswith(beginning):
-            start = len(beginning)
-            name = value[start : value.find(b'"', start)]
-            if name and b"\\" not in name:
-                return _text(name)
-    return None
+    if value.startswith(b'{"id":"'):
+        start = 7
+    elif value.startswith(b'{"id": "'):
+        start = 8
+    else:
+        return None
+    name = value[start : value.find(b'"', start)]
+    return _text(name) if name and b"\\" not in name else None
 
 
 def skill_of(value):

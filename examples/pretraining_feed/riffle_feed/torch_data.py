@@ -14,21 +14,21 @@ class TorchFeed(IterableDataset):
     and number of ranks are those of `torch.distributed`, if it is initialized, or 0 of 1.
 
     A loader works ahead, so the dataset does not know what was trained on. Keep a `progress()`,
-    confirm each batch's receipts after its step, and save its state with the weights.
+    confirm each batch's receipts after its step, and save its state with the weights. `state` is
+    of all ranks: gather theirs, and make one of them by `Progress.merged(states).state_dict()`.
     """
 
     def __init__(self, make_feed, sample=None, rank=None, ranks=None, state=None):
         super().__init__()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        self._rank = (
+            rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        )
         self._ranks = ranks or (torch.distributed.get_world_size() if distributed else 1)
         self._make_feed, self._sample, self._state = make_feed, sample, state
 
     def progress(self, workers=0):
-        """The progress to confirm receipts to, with so many workers in each rank's loader.
-
-        Each rank has its own, of its own shards; its state is what this rank's feed starts from.
-        """
+        """The progress to confirm this rank's receipts to, with so many workers a rank."""
         shards = self._ranks * max(1, workers)
         if self._state is None:
             return Progress(shards)

@@ -21,11 +21,15 @@ class Engine:
     def __init__(self, folder):
         self.binary = os.path.abspath(os.environ[VARIABLE])
         self.folder = folder
-        config = os.path.join(folder, "riffle.toml")
-        with open(config, "w") as file:
-            file.write(f'local.dir = "{folder}/data"\n')
-            file.write('score.perplexity.field = "metadata.perplexity"\n')
-        self.command = [self.binary, "-q", "-c", config]
+        self._config = os.path.join(folder, "riffle.toml")
+        self.command = [self.binary, "-q", "-c", self._config]
+        self.configure(f'local.dir = "{folder}/data"')
+        self.configure('score.perplexity.field = "metadata.perplexity"')
+
+    def configure(self, line):
+        """Adds a line to the configuration."""
+        with open(self._config, "a") as file:
+            file.write(line + "\n")
 
     def run(self, *arguments, lines=()):
         """Runs a command, with JSON lines on its standard input; what it printed."""

@@ -115,9 +115,9 @@ class Kafka(EngineCase):
     @needs_the_engine
     def test_the_engines_curated_topic(self):
         bootstrap = self.properties["bootstrap.servers"]
-        with open(os.path.join(self.engine.folder, "riffle.toml"), "a") as file:
-            file.write(f'kafka."bootstrap.servers" = "{bootstrap}"\ntopics.partitions = 2\n')
-            file.write('documents.log = "kafka"\n')
+        self.engine.configure(f'kafka."bootstrap.servers" = "{bootstrap}"')
+        self.engine.configure("topics.partitions = 2")
+        self.engine.configure('documents.log = "kafka"')
         summary = self.engine.curate(documents(0, 200))
         given = list(self.feed("curated", mixture(a=1, b=1, c=1), skill="metadata.topic"))
         self.assertEqual((len(given), summary["curated"]), (100, 100))

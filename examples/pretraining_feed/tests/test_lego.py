@@ -29,7 +29,9 @@ def solved(text):
 class Samples(unittest.TestCase):
     def test_the_form_is_that_of_the_reference_code(self):
         clause = r" [a-z] = (val|not) [a-z01] "
-        form = re.compile(rf"Input: ({clause}, ){{4}} [a-z] = (val|not) [a-z01]\. Output: [a-z] = val [01],")
+        form = re.compile(
+            rf"Input: ({clause}, ){{4}} [a-z] = (val|not) [a-z01]\. Output: [a-z] = val [01],"
+        )
         for n in range(500):
             text = sample(n % 5, random.Random(n))
             self.assertTrue(form.fullmatch(text), text)

@@ -99,7 +99,28 @@ class Skills(unittest.TestCase):
         given = feed(records, skill="metadata.topic")
         self.assertEqual([it.skill for it in given], ["a", "b", "7", ""])
         weighed = feed(records, mixture(**{"a": 1, "b": 1, "7": 1}), skill="metadata.topic")
-        self.assertEqual({(it.id, it.skill) for it in weighed}, {("x", "a"), ("y", "b"), ("z", "7")})
+        self.assertEqual(
+            {(it.id, it.skill) for it in weighed}, {("x", "a"), ("y", "b"), ("z", "7")}
+        )
+
+    def test_a_feed_ends_with_the_documents_though_mixtures_may_come(self):
+        records = [document("x"), document("y", "b")]
+        it = Feed(ListSource(records), ListSource([mixture(a=1)], ended=False))
+        self.assertEqual(ids(it), ["x"])
+
+    def test_the_first_mixture_is_waited_for(self):
+        log = ListSource([], ended=False)
+        poll, waits = log.poll, []
+
+        def poll_later(timeout_s=0.0):
+            waits.append(timeout_s)
+            if len(waits) == 3:
+                log.records.append(mixture(a=1))
+            return poll(timeout_s)
+
+        log.poll = poll_later
+        self.assertEqual(ids(Feed(ListSource([document("x")]), log)), ["x"])
+        self.assertGreater(max(waits), 0, "it sleeps instead of asking again and again")
 
     def test_an_empty_mixture_log_is_an_error_when_it_has_ended(self):
         it = Feed(ListSource([document("x")]), ListSource([]))

@@ -4,13 +4,21 @@ import json
 import logging
 import unittest
 
-from riffle_feed import ListSource, Feed
+from riffle_feed import Feed, ListSource
 from riffle_feed.records import Malformed, change, id_of, skill_of
 
 from .support import document, feed, ids, mixture
 
 ENDINGS = ['"riffle":{"perplexity":1,"skill":"s","epoch":1}', '"riffle":{"epoch":1}', '"n":1']
-TEXTS = ["plain", 'say \\"riffle\\":{', ',\\"riffle\\":{\\"skill\\":\\"x\\"}', "", "\\\\", "é", "\\u00e9"]
+TEXTS = [
+    "plain",
+    'say \\"riffle\\":{',
+    ',\\"riffle\\":{\\"skill\\":\\"x\\"}',
+    "",
+    "\\\\",
+    "é",
+    "\\u00e9",
+]
 IDS = ["x", "é", "a\\u0062", 'q\\"', "\\\\"]
 
 
@@ -42,7 +50,17 @@ class Scanning(unittest.TestCase):
         self.assertEqual(change(b"k", document("k")[1]), ("k", "a", True))
 
     def test_what_says_nothing_is_refused_with_the_reason(self):
-        for value in [b"", b"{", b"[]", b'"x"', b"{}", b'{"id":7}', b'{"id":""}', b"\xff", b"[" * 9999]:
+        for value in [
+            b"",
+            b"{",
+            b"[]",
+            b'"x"',
+            b"{}",
+            b'{"id":7}',
+            b'{"id":""}',
+            b"\xff",
+            b"[" * 9999,
+        ]:
             self.assertRaises(Malformed, change, None, value)
         self.assertRaises(Malformed, change, None, None)
         self.assertRaises(Malformed, change, b"\xff", None)
@@ -55,6 +73,7 @@ class MalformedRecords(unittest.TestCase):
 
     def test_they_are_counted_and_passed_over(self):
         broken = [
+            (None, None),
             (None, b"no json"),
             (None, b'{"text":"no id"}'),
             # These two look well at both ends, and are found out when they are given out.
@@ -63,7 +82,9 @@ class MalformedRecords(unittest.TestCase):
         ]
         records = [document("x"), *broken, document("y")]
         it = feed(records, mixture(a=1))
-        self.assertEqual((ids(it), it.counts.malformed), (["x", "y"], 4))
+        self.assertEqual((ids(it), it.counts.malformed), (["x", "y"], 5))
+        shards = [feed(records, mixture(a=1), shard=n, shards=2) for n in range(2)]
+        self.assertEqual(sorted(name for shard in shards for name in ids(shard)), ["x", "y"])
 
     def test_a_feed_that_repeats_drops_them_for_good(self):
         records = [(None, b'{"id":"q","text":7,"riffle":{"skill":"a"}}')]
@@ -72,5 +93,7 @@ class MalformedRecords(unittest.TestCase):
 
     def test_a_malformed_mixture_leaves_the_former_one(self):
         broken = [(None, b"{"), (None, b'{"skills":{"a":-1}}'), (None, None)]
-        it = Feed(ListSource([document("x"), document("y", "b")]), ListSource([mixture(a=1), *broken]))
+        it = Feed(
+            ListSource([document("x"), document("y", "b")]), ListSource([mixture(a=1), *broken])
+        )
         self.assertEqual((ids(it), it.counts.malformed), (["x"], 3))

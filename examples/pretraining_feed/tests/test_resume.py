@@ -129,6 +129,26 @@ class Shards(unittest.TestCase):
             ]
             self.assertEqual(sorted(confirmed + rest), sorted(live), f"{shards} shards")
 
+    def test_states_of_ranks_are_merged(self):
+        records, live = log_with_a_past(7)
+        states, confirmed = [], []
+        for rank in range(2):
+            progress = Progress(shards=4)
+            for n in (2 * rank, 2 * rank + 1):
+                some = list(itertools.islice(feed(records, WEIGHTS, shard=n, shards=4), 12))
+                progress.confirm(it.receipt for it in some)
+                confirmed += ids(some)
+            states.append(progress.state_dict())
+        state = through_json(Progress.merged(states).state_dict())
+        self.assertEqual(state["draws"], [12] * 4)
+        rest = [
+            name
+            for n in range(3)
+            for name in ids(feed(records, WEIGHTS, shard=n, shards=3, state=state))
+        ]
+        self.assertEqual(sorted(confirmed + rest), sorted(live))
+        self.assertRaises(ValueError, Progress.merged, [states[0], Progress(1).state_dict()])
+
     def test_passes_of_shards_that_differ_are_each_resumed(self):
         records = [document(f"d{n}") for n in range(10)]
         progress, whole = Progress(shards=2), []

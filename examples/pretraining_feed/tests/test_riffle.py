@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import unittest
 from collections import Counter
 
 from riffle_feed import Feed, ListSource, TailSource
@@ -72,8 +70,7 @@ class Engines(EngineCase):
         for line in lines:
             line["metadata"]["perplexity"] = 5
         self.engine.curate(lines)
-        with open(os.path.join(self.engine.folder, "riffle.toml"), "a") as file:
-            file.write('[[select]]\nby = "random"\nrate = 0.7\n')
+        self.engine.configure('select = [{ by = "random", rate = 0.7 }]')
         self.engine.curate([])
         command = json.dumps(self.engine.command)
         output, kills = killed_until_it_ends(self, command, self.engine.folder, seconds_max=60)

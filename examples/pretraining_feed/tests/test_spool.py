@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from riffle_feed import ListSource, Feed
+from riffle_feed import Feed, ListSource
 from riffle_feed.spool import Spool
 
 from .support import document, feed, ids, takedown
