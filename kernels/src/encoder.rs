@@ -93,3 +93,13 @@ pub fn load_encoder(path: &Path, options: &LoadOptions) -> Result<LoadedEncoder,
         config,
     })
 }
+
+/// The shape of the encoder at `path`, whose weights are not read.
+///
+/// # Errors
+/// As [`load_encoder`], but for those of the weights.
+pub fn describe_encoder(path: &Path) -> Result<EncoderConfig, ModelError> {
+    let directory = SentenceDirectory::open(path)?;
+    directory.tokenizer()?;
+    Ok(directory.config().clone())
+}

@@ -30,10 +30,11 @@ mod tokenizer;
 pub use batch::Batch;
 pub use bert::{EncoderConfig, Pooling};
 pub use config::Config;
+pub use cpu::backend as cpu_backend;
 pub use cuda::{
     CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
 };
-pub use encoder::{Embeddings, Encoder, LoadedEncoder, load_encoder};
+pub use encoder::{Embeddings, Encoder, LoadedEncoder, describe_encoder, load_encoder};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, describe, load};
 pub use lsh::{Lsh, LshConfig, LshError};

@@ -267,7 +267,7 @@ pub struct Score {
     #[serde(deserialize_with = "values::within::<0, 1024, _, _>")]
     #[schemars(range(max = 1024))]
     pub threads: u16,
-    /// How many of a document's first tokens are scored.
+    /// How many of a document's first tokens are scored; an encoder has a limit of its own.
     #[serde(deserialize_with = "values::within::<1, 1_048_576, _, _>")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_tokens: u32,

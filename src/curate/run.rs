@@ -176,7 +176,7 @@ fn read<D: Document>(
             match upsert(&received, &reading) {
                 Ok(upsert) => Ok(Some(upsert)),
                 // To pass it over would pass over all: the log was scored with other settings.
-                Err(FactsError::Sketch { found, wanted }) => Err(EngineError::Sketch {
+                Err(FactsError::Sketch { found, wanted }) => Err(EngineError::Codes {
                     log: log.clone(),
                     position,
                     found,

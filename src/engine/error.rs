@@ -2,7 +2,7 @@
 
 use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
-use kernels::{ModelError, ScoreError};
+use kernels::{LshError, ModelError, ScoreError};
 
 /// A failure that the stream cannot go on after.
 #[derive(Debug, thiserror::Error)]
@@ -10,10 +10,13 @@ pub enum EngineError {
     /// A log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The reference model could not be loaded.
+    /// The reference model, or the encoder, could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The reference model failed on a batch.
+    /// The encoder's embeddings cannot be hashed.
+    #[error("no codes can be made of the encoder's embeddings: {0}")]
+    Sketch(#[source] LshError),
+    /// A model failed on a batch.
     #[error("scoring failed: {0}")]
     Score(#[from] ScoreError),
     /// What the last commit said does not read.
@@ -80,8 +83,8 @@ pub enum EngineError {
     )]
     NoEncoder,
     /// A scored record has no codes, or codes of another sketch.
-    #[error("{}", sketch_text(log, *position, *found, *wanted))]
-    Sketch {
+    #[error("{}", codes_text(log, *position, *found, *wanted))]
+    Codes {
         /// The log of scored records.
         log: String,
         /// Where the record stands.
@@ -108,7 +111,7 @@ pub enum EngineError {
     ThreadEnded,
 }
 
-fn sketch_text(log: &str, position: Position, found: u64, wanted: u64) -> String {
+fn codes_text(log: &str, position: Position, found: u64, wanted: u64) -> String {
     let again = "score the documents again into a log of its own (scored.topic)";
     match found {
         0 => format!(

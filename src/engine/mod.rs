@@ -2,6 +2,7 @@
 
 mod counters;
 mod error;
+mod models;
 mod progress;
 mod run;
 mod stores;
@@ -11,7 +12,8 @@ mod transaction;
 pub use crate::dataflow::Until;
 pub use counters::Counters;
 pub use error::EngineError;
-pub use run::{Halves, RunOptions, load_options, run};
+pub use models::load_options;
+pub use run::{Halves, RunOptions, run};
 pub use stores::Stores;
 pub use summary::Summary;
 pub(crate) use transaction::commit_epoch;

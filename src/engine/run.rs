@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kernels::CudaError;
-
 use super::progress::report_while;
-use super::{Counters, EngineError, Stores, Summary};
-use crate::config::{Config, LogKind, PerplexityFrom, Stage};
+use super::{Counters, EngineError, Stores, Summary, models};
+use crate::config::{Config, LogKind, Stage};
 use crate::curate::{self, Curate};
 use crate::dataflow::Until;
 use crate::log::{Layout, Offsets, Store};
-use crate::score::{self, Score, Scorer};
+use crate::score::{self, Score};
 
 /// Which half of the engine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +114,7 @@ fn score_of(
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads.into(),
     };
-    let (scorer, batch_tokens) = scorer_of(config, threads)?;
+    let (scorer, batch_tokens) = models::scorer(config, threads)?;
     Ok(Score {
         until: until(
             until_end,
@@ -130,6 +128,7 @@ fn score_of(
         scored: config.scored.topic.clone(),
         dead_letters: config.scored.dead_letters_topic.clone(),
         scorer,
+        embedder: models::embedder(config, threads)?,
         threads,
         document_bytes_max: config.score.document_bytes_max as usize,
         batch_tokens,
@@ -137,61 +136,6 @@ fn score_of(
         stop: Arc::clone(stop),
         counters: Arc::clone(counters),
     })
-}
-
-/// Where scores come from, and at how many tokens a batch is handed to the model.
-fn scorer_of(config: &Config, threads: usize) -> Result<(Scorer, usize), EngineError> {
-    let score = &config.score;
-    if let PerplexityFrom::Field(field) = &score.perplexity {
-        tracing::info!(%field, "perplexity is read from the documents; no model is loaded");
-        let tokens = score.tokens.as_ref().map(|tokens| tokens.field.clone());
-        return Ok((Scorer::Fields(field.clone(), tokens), 0));
-    }
-    // On a GPU the first start compiles its kernels, which takes some seconds.
-    tracing::info!(device = %score.device, model = %score.model.display(), "loading the reference model");
-    let loaded = kernels::load(&score.model, &load_options(config, threads))?;
-    say_fallback(loaded.fallback.as_ref());
-    if let Some(gpu) = &loaded.gpu {
-        let (gpu, mib) = (&gpu.name, gpu.total_bytes >> 20);
-        tracing::info!(gpu, memory_mib = mib, "the reference model is on a GPU");
-    }
-    let info = loaded.model.describe();
-    tracing::info!(
-        name = info.name,
-        backend = info.backend,
-        parameters = info.parameters,
-        weight_mib = info.weight_bytes >> 20,
-        batch_tokens = loaded.batch_tokens,
-        "reference model loaded"
-    );
-    let max = (score.max_tokens as usize).min(info.context_tokens);
-    let scorer = Scorer::Model(loaded.model, Arc::new(loaded.tokenizer), max);
-    Ok((scorer, loaded.batch_tokens))
-}
-
-/// Says why the model is on the CPU: a machine without a driver has no GPU to miss.
-fn say_fallback(reason: Option<&CudaError>) {
-    match reason {
-        None => {}
-        Some(CudaError::NoDriver) => {
-            tracing::info!("no CUDA driver: the reference model runs on the CPU");
-        }
-        Some(reason) => {
-            tracing::warn!(%reason, "the GPU is not used: the reference model runs on the CPU");
-        }
-    }
-}
-
-/// How the configuration has the reference model loaded, with this many threads.
-pub fn load_options(config: &Config, threads: usize) -> kernels::LoadOptions {
-    let score = &config.score;
-    kernels::LoadOptions {
-        device: score.device,
-        threads,
-        batch_tokens_max: (score.batch_tokens_max > 0).then_some(score.batch_tokens_max as usize),
-        document_tokens_max: score.max_tokens as usize,
-        ..kernels::LoadOptions::default()
-    }
 }
 
 fn curate_of(

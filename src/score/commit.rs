@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::prepare::{Prepared, Step};
+use super::pending::{Prepared, Step};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
 use crate::log::{LogError, Offsets, Record, Writer};

@@ -1,12 +1,14 @@
 //! Score: measures each document once, and keeps what it found in the scored log.
 //!
 //! Stateless but for its place in the documents log. Documents are tokenized on threads of their
-//! own, packed by token budget and scored on the thread that owns the model; an epoch's records are
-//! appended in input order, takedowns among them, so that the last version of an id is the last in
+//! own, packed by token budget and measured on the thread that owns the models: the reference model
+//! and, where one is configured, the text encoder. An epoch's records are appended in input order, takedowns among them, so that the last version of an id is the last in
 //! its scored partition too. [`dataflow`] is the picture; [`score`] runs it.
 
 mod commit;
+mod embedder;
 mod measure;
+mod pending;
 mod prepare;
 mod run;
 
@@ -19,8 +21,9 @@ use crate::dataflow::{Batches, Pool, Sending, Threads, log_source, offload};
 use crate::engine::EngineError;
 use crate::log::Received;
 use commit::Outcome;
-use prepare::Prepared;
+use pending::Prepared;
 
+pub use embedder::Embedder;
 pub use run::{Score, Scorer, score};
 
 /// What the dataflow is made of.
@@ -31,9 +34,9 @@ struct Parts<'a, F> {
     read: F,
     /// Parses and tokenizes.
     prepare: Pool<Received, Prepared>,
-    /// Runs the model; absent where a field of the document gives the score.
+    /// Runs the models; absent where a field of the document gives the score and none embeds.
     measure: Option<Pool<Prepared, Prepared>>,
-    /// Tokens at which a batch is handed to the model.
+    /// Tokens at which a batch is handed to the models.
     batch_tokens: usize,
     /// Appends to the scored log.
     commit: Pool<Outcome, ()>,
@@ -64,14 +67,14 @@ where
         by_bytes,
         Some(parts.prepare),
     );
-    if let Some(model) = parts.measure {
+    if let Some(models) = parts.measure {
         let cost_max = parts.batch_tokens;
         let by_tokens = Batches {
             cost: Prepared::tokens,
             cost_max,
             whole_epochs: false,
         };
-        scored = offload(scored, Pipeline, "Measure", by_tokens, Some(model));
+        scored = offload(scored, Pipeline, "Measure", by_tokens, Some(models));
     }
     let epochs = scored
         .map(Outcome::Document)

@@ -2,49 +2,17 @@
 
 use std::sync::Arc;
 
-use kernels::Tokenizer;
+use kernels::{Encoded, EncoderTokenizer, Tokenizer};
 
+use super::pending::{Embedded, Likelihood, Pending, Prepared, Step};
 use crate::config::FieldPath;
 use crate::dataflow::Job;
 use crate::engine::EngineError;
-use crate::log::{Position, Received, Record};
-use crate::records::{Codes, Document, DocumentError, Scored, dead_letter, field};
+use crate::log::{Received, Record};
+use crate::records::{Document, DocumentError, dead_letter, field};
 
 /// The header by which a feed says that it knows a record to be unusable, and why.
 const REJECTED: &str = "riffle-reject";
-
-/// A record of the documents log on its way to the scored log.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// Where it stands in the documents log: this is the order of the scored log too.
-    pub position: Position,
-    /// What is left to do.
-    pub step: Step,
-}
-
-/// What is left to do with a record.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Append to the scored log: a scored record with this many tokens, or a tombstone.
-    Append(Record, u32),
-    /// Append to the dead letters.
-    DeadLetter(Record),
-    /// Score with the model.
-    Measure(Tokenized),
-}
-
-/// A document that waits for the model.
-#[derive(Clone, Debug)]
-pub struct Tokenized {
-    /// The document's id.
-    pub key: Vec<u8>,
-    /// The JSON to be carried on.
-    pub document: Vec<u8>,
-    /// The tokens to be scored; at least one.
-    pub ids: Vec<u32>,
-    /// Whether the text has more tokens.
-    pub truncated: bool,
-}
 
 /// Why a record of the documents log is a dead letter.
 #[derive(Debug, thiserror::Error)]
@@ -85,16 +53,10 @@ pub struct Prepare {
     pub document_bytes_max: usize,
     /// Where scores come from.
     pub source: Source,
-}
-
-impl Prepared {
-    /// Tokens for the model.
-    pub fn tokens(&self) -> usize {
-        match &self.step {
-            Step::Measure(tokenized) => tokenized.ids.len(),
-            _ => 0,
-        }
-    }
+    /// Tokenizes for the encoder, where there is one.
+    pub encoder: Option<Arc<EncoderTokenizer>>,
+    /// What scored records say that they come from.
+    pub scorer: Arc<str>,
 }
 
 impl Prepare {
@@ -142,33 +104,60 @@ impl Prepare {
             .into());
         }
         let json = document.without_measures(value);
-        match &self.source {
+        let (likelihood, to_score) = self.source.likelihood(&document.text, &json)?;
+        let to_embed = match &self.encoder {
+            Some(tokenizer) => Some(tokenizer.encode(&document.text)?.ids),
+            None => None,
+        };
+        let pending = Pending {
+            key,
+            document: json.into_owned(),
+            to_score,
+            to_embed,
+            likelihood,
+            embedded: Embedded::default(),
+        };
+        Ok(match pending.is_measured() {
+            true => pending.scored(&self.scorer),
+            false => Step::Measure(pending),
+        })
+    }
+}
+
+impl Source {
+    /// What is known of a document's likelihood, and the tokens that the model has to score.
+    fn likelihood(
+        &self,
+        text: &str,
+        json: &[u8],
+    ) -> Result<(Likelihood, Option<Vec<u32>>), Unusable> {
+        match self {
             Source::Model(tokenizer, max) => {
-                let kernels::Encoded { ids, truncated } = tokenizer.encode(&document.text, *max)?;
-                if ids.is_empty() {
-                    return Err(Unusable::NoTokens);
-                }
-                Ok(Step::Measure(Tokenized {
-                    key,
-                    document: json.into_owned(),
-                    ids,
+                let Encoded { ids, truncated } = tokenizer.encode(text, *max)?;
+                let likelihood = Likelihood {
+                    mean_nll_nats: 0.0,
+                    tokens: ids.len() as u32,
                     truncated,
-                }))
+                };
+                match ids.is_empty() {
+                    true => Err(Unusable::NoTokens),
+                    false => Ok((likelihood, Some(ids))),
+                }
             }
             Source::Fields(perplexity, tokens) => {
-                read_score(key, &json, perplexity, tokens.as_ref())
+                let likelihood = read_likelihood(json, perplexity, tokens.as_ref())?;
+                Ok((likelihood, None))
             }
         }
     }
 }
 
-/// The scored record of a document that says its score itself.
-fn read_score(
-    key: Vec<u8>,
+/// The likelihood that a document says itself.
+fn read_likelihood(
     document: &[u8],
     perplexity: &FieldPath,
     tokens: Option<&FieldPath>,
-) -> Result<Step, Unusable> {
+) -> Result<Likelihood, Unusable> {
     let value = field(document, perplexity.as_str()).and_then(|value| value.as_f64());
     let value = value.ok_or_else(|| Unusable::NoNumber(perplexity.to_string()))?;
     if !(value > 0.0 && value.is_finite()) {
@@ -180,25 +169,9 @@ fn read_score(
             .and_then(|value| u32::try_from(value.as_u64()?).ok())
             .ok_or_else(|| Unusable::Tokens(path.to_string()))?,
     };
-    let scored = Scored {
+    Ok(Likelihood {
         mean_nll_nats: value.ln(),
         tokens,
         truncated: false,
-        scorer: perplexity.as_str(),
-        sketch: 0,
-        codes: Codes::default(),
-        embedding: Vec::new(),
-        quality: None,
-        skill: None,
-        document,
-    };
-    let value = Some(scored.encode());
-    Ok(Step::Append(
-        Record {
-            key: Some(key),
-            value,
-            headers: Vec::new(),
-        },
-        tokens,
-    ))
+    })
 }

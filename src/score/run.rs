@@ -4,11 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kernels::{LanguageModel, Tokenizer};
+use kernels::{EncoderTokenizer, LanguageModel, ModelInfo, Tokenizer};
 
 use super::commit::{Commit, Outcome};
+use super::embedder::Embedder;
 use super::measure::Measure;
-use super::prepare::{Prepare, Prepared, Source};
+use super::pending::Prepared;
+use super::prepare::{Prepare, Source};
 use super::{Parts, dataflow};
 use crate::config::FieldPath;
 use crate::dataflow::{EpochLimits, EpochReader, Job, Pool, Sending, Threads, Until};
@@ -44,11 +46,13 @@ pub struct Score {
     pub dead_letters: String,
     /// What gives the scores.
     pub scorer: Scorer,
+    /// What gives the codes, and the tokenizer for it.
+    pub embedder: Option<(Embedder, Arc<EncoderTokenizer>)>,
     /// Threads that parse and tokenize.
     pub threads: usize,
     /// The largest document taken.
     pub document_bytes_max: usize,
-    /// Tokens at which a batch is handed to the model.
+    /// Tokens at which a batch is handed to the models.
     pub batch_tokens: usize,
     /// How long an epoch should take.
     pub epoch: Duration,
@@ -102,16 +106,25 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         stop: score.stop,
         threads: threads.clone(),
     };
+    let scorer = identity(&score.scorer, score.embedder.as_ref().map(|(it, _)| it));
     let (source, model) = match score.scorer {
         Scorer::Model(model, tokenizer, max) => (Source::Model(tokenizer, max), Some(model)),
         Scorer::Fields(perplexity, tokens) => (Source::Fields(perplexity, tokens), None),
     };
+    let (embedder, encoder) = score.embedder.unzip();
     let (topic, document_bytes_max) = (score.documents, score.document_bytes_max);
     let prepare = Prepare {
         topic: topic.clone(),
         document_bytes_max,
         source,
+        encoder,
+        scorer: Arc::clone(&scorer),
     };
+    let measure = (model.is_some() || embedder.is_some()).then_some(Measure {
+        model,
+        embedder,
+        scorer,
+    });
     let commit = Commit {
         writer,
         documents: topic,
@@ -121,10 +134,23 @@ pub fn score(score: Score) -> Result<(), EngineError> {
     };
     let pools = Pools {
         prepare: prepare_pool(&prepare, score.threads, &threads),
-        measure: model.map(|model| measure_pool(model, &threads)),
+        measure: measure.map(|measure| measure_pool(measure, &threads)),
         commit: commit_pool(commit, &threads),
     };
     run(reader, pools, score.batch_tokens, score.counters, threads)
+}
+
+/// What scored records say that they come from: all that has a part in their measurements.
+fn identity(scorer: &Scorer, embedder: Option<&Embedder>) -> Arc<str> {
+    let of = |info: &ModelInfo| format!("{} {}", info.name, info.backend);
+    let scores = match scorer {
+        Scorer::Model(model, ..) => of(model.describe()),
+        Scorer::Fields(perplexity, _) => perplexity.to_string(),
+    };
+    match embedder {
+        Some(embedder) => format!("{scores}; {}", of(embedder.describe())).into(),
+        None => scores.into(),
+    }
 }
 
 /// The threads that do the work.
@@ -187,8 +213,7 @@ fn prepare_pool(prepare: &Prepare, n: usize, threads: &Threads) -> Pool<Received
     Pool::start("prepare", work, threads)
 }
 
-fn measure_pool(model: Box<dyn LanguageModel>, threads: &Threads) -> Pool<Prepared, Prepared> {
-    let mut measure = Measure::new(model);
+fn measure_pool(mut measure: Measure, threads: &Threads) -> Pool<Prepared, Prepared> {
     Pool::start(
         "measure",
         [move |job: Job<Prepared>| measure.measure(job)],

@@ -159,6 +159,7 @@ fn scoring(store: Arc<dyn Store>) -> Result<Score, EngineError> {
         scored: SCORED.to_owned(),
         dead_letters: DEAD_LETTERS.to_owned(),
         scorer: Scorer::Fields(path("metadata.perplexity"), Some(path("metadata.tokens"))),
+        embedder: None,
         threads: 2,
         document_bytes_max: 1 << 20,
         batch_tokens: 1000,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::site::{Site, model};
 
-const TEXTS: [(&str, &str); 6] = [
+pub const TEXTS: [(&str, &str); 6] = [
     (
         "river",
         "The river rises in the hills to the north of the town and flows slowly to the sea. \
@@ -51,7 +51,7 @@ fn scored(threads: usize) -> Site {
 }
 
 /// The records of the scored log, to the byte.
-fn records(site: &Site) -> Vec<Record> {
+pub fn records(site: &Site) -> Vec<Record> {
     let store = LocalStore::open(&site.path("riffle-data"), LocalOptions::default()).unwrap();
     let ends = store.ends("scored").unwrap();
     let mut reader = store.reader("scored", &Offsets::start(1)).unwrap();

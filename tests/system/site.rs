@@ -183,6 +183,20 @@ pub fn model() -> PathBuf {
     path
 }
 
+/// The encoder that `make models` fetches.
+pub fn encoder() -> PathBuf {
+    let path = match std::env::var_os("RIFFLE_TEST_ENCODER") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models/all-MiniLM-L6-v2"),
+    };
+    assert!(
+        path.exists(),
+        "{} is missing: run `make models`",
+        path.display()
+    );
+    path
+}
+
 fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_riffle")
 }

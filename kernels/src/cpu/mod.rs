@@ -15,8 +15,8 @@ pub(crate) fn start_threads(threads: usize) -> Result<rayon::ThreadPool, ModelEr
         .map_err(|source| ModelError::Threads { threads, source })
 }
 
-/// The arithmetic that results depend on, as [`ModelInfo::backend`](crate::ModelInfo) gives it.
-pub(crate) fn backend() -> String {
+/// The arithmetic of models on the CPU, as [`ModelInfo::backend`](crate::ModelInfo) gives it.
+pub fn backend() -> String {
     format!("cpu f32 {}", vector_extension())
 }
 

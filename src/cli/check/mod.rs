@@ -3,6 +3,7 @@
 mod brokers;
 mod device;
 mod directory;
+mod encoder;
 mod finding;
 mod model;
 
@@ -61,10 +62,12 @@ fn findings(config: &Config, offline: bool) -> impl Iterator<Item = Finding> {
     let directory = directory::check(config);
     let (model, shape) = model::check(&config.score);
     let device = move || device::check(config, shape.as_ref());
+    let encoder = move || encoder::check(config);
     let brokers = move || brokers::check(config, offline);
     [directory, model]
         .into_iter()
         .chain(std::iter::once_with(device).flatten())
+        .chain(std::iter::once_with(encoder).flatten())
         .chain(std::iter::once_with(brokers).flatten())
 }
 
