@@ -71,6 +71,7 @@ fn sampling(run: Run) -> Sampling {
         purpose: 1,
         over: Over::Live,
         first_epoch: 0,
+        silent_epoch: None,
     }
 }
 

@@ -86,7 +86,7 @@ impl Lists {
     }
 
     /// Queues a touch for each member of each step's cell; `flush` empties the queue when it is
-    /// full.
+    /// full. The steps' rows ascend.
     pub(super) fn touch(
         &self,
         steps: &[Step],

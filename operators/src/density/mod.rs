@@ -142,6 +142,9 @@ pub struct Sampling {
     pub over: Over,
     /// The first epoch that the inputs can have.
     pub first_epoch: u64,
+    /// An epoch whose changes are not given, only its summary: one whose result its reader has, as
+    /// after a restart.
+    pub silent_epoch: Option<u64>,
 }
 
 /// A document that is kept, with the density that it had when it was admitted.
@@ -197,6 +200,7 @@ pub struct Sampled<'scope, R> {
 ///         purpose: 0,
 ///         over: Over::Live,
 ///         first_epoch: 0,
+///         silent_epoch: None,
 ///     };
 ///     let mut input = InputHandle::new();
 ///     let probe = worker.dataflow::<u64, _, _>(|scope| {

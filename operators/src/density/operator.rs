@@ -79,9 +79,12 @@ pub(super) fn build<'scope, L: ExchangeData, R: Record>(
                     Step::Close => {}
                     Step::End => held = None,
                     Step::Finish => {
-                        let mut session = kept.session(for_kept);
-                        let summary = epochs.worker.finish(|change| session.give(change));
-                        drop(session);
+                        let summary = if sampling.silent_epoch == Some(epoch) {
+                            epochs.worker.finish(|_| ())
+                        } else {
+                            let mut session = kept.session(for_kept);
+                            epochs.worker.finish(|change| session.give(change))
+                        };
                         summaries.session(for_summaries).give(summary);
                         report(epoch, &epochs.worker);
                         capabilities

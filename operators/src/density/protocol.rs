@@ -174,7 +174,9 @@ impl<R: Record, C> Worker<R, C> {
         self.is_wide = is_wide(crowd.inside, crowd.survivors);
         if self.told == self.peers {
             self.told = 0;
-            let moved = std::mem::take(&mut self.moved);
+            let mut moved = std::mem::take(&mut self.moved);
+            // Each counter's rows ascend; lists are sorted up to some row, and want all to.
+            moved.sort_by_key(|moved| moved.row);
             self.members.settle(&moved);
             self.select();
         }

@@ -168,8 +168,8 @@ impl Shards {
         shard.dead += 1;
     }
 
-    /// Adds level changes to the sums of all members, and then calls `look` for each document for
-    /// which they matter.
+    /// Adds level changes, whose rows ascend, to the sums of all members, and then calls `look` for
+    /// each document for which they matter.
     pub(super) fn walk(
         &mut self,
         steps: &[Step],

@@ -22,7 +22,26 @@ proptest! {
 /// More documents than two shards hold, most of which are taken down again or replaced.
 #[test]
 fn oracle_many_shards_that_fill_and_empty_are_exact_too() {
+    let scenario = many_shards();
+    check(&scenario, &scenario.epochs());
+}
+
+/// Their changes of level come from two counters, each with its own rows.
+#[test]
+fn oracle_many_shards_of_two_workers_are_exact_too() {
     let scenario = Scenario {
+        workers: 2,
+        rows: 8,
+        sizes: [vec![125_000], vec![4_000; 8]].concat(),
+        population: 1 << 40,
+        takedowns_percent: 5,
+        ..many_shards()
+    };
+    check(&scenario, &scenario.epochs());
+}
+
+fn many_shards() -> Scenario {
+    Scenario {
         workers: 1,
         rows: 3,
         cells: 500,
@@ -45,8 +64,8 @@ fn oracle_many_shards_that_fill_and_empty_are_exact_too() {
         topics: 300,
         takedowns_percent: 35,
         seed: 5,
-    };
-    check(&scenario, &scenario.epochs());
+        silent: false,
+    }
 }
 
 /// The densities of all grow tenfold, and fall again, so the cut passes both ends of its guard.

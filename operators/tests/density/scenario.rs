@@ -43,6 +43,8 @@ pub struct Scenario {
     pub topics: u64,
     pub takedowns_percent: u64,
     pub seed: u64,
+    /// Whether the changes of the first epoch are not given.
+    pub silent: bool,
 }
 
 pub fn scenario() -> impl Strategy<Value = Scenario> {
@@ -105,6 +107,7 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
             topics,
             takedowns_percent,
             seed,
+            silent: false,
         }
     })
 }
@@ -118,6 +121,7 @@ impl Scenario {
             purpose: 3,
             over: self.over,
             first_epoch,
+            silent_epoch: self.silent.then_some(first_epoch),
         }
     }
 

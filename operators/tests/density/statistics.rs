@@ -25,6 +25,7 @@ pub fn stage(rows: u16, epsilon_ppm: u32, rate_ppm: u32) -> Scenario {
         topics: 1,
         takedowns_percent: 0,
         seed: 20,
+        silent: false,
     }
 }
 
