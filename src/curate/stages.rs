@@ -102,7 +102,10 @@ impl<'s, 'r> Chain<'s, 'r> {
         survivors: StreamVec<'s, u64, Change<Facts>>,
         index: usize,
     ) -> StreamVec<'s, u64, Change<Weighed>> {
-        let sampling = sampling(self.rules, index, self.first);
+        let sampling = Sampling {
+            silent_epoch: self.silent(index),
+            ..sampling(self.rules, index, self.first)
+        };
         let codes = |record: &Codes, _, codes: &mut [u16]| codes.copy_from_slice(record);
         let sampled = sample_by_density(live, survivors, sampling, codes, |_, _| ());
         let (drawn, summaries) = weigh(sampled, sampling.sketch.rows());
@@ -170,6 +173,7 @@ fn sampling(rules: &Rules, index: usize, first_epoch: u64) -> Sampling {
             Over::Survivors => density::Over::Survivors,
         },
         first_epoch,
+        silent_epoch: None,
     }
 }
 
