@@ -65,6 +65,12 @@ impl Band {
         }
     }
 
+    /// Asks for the memory of a document's number.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, slot: u32) {
+        self.numbers.prefetch(slot as usize);
+    }
+
     /// Takes in that a document goes from one side to another, or has another key inside.
     pub(super) fn shift(&mut self, slot: u32, id: DocumentHash, from: Side, to: Side, key: u64) {
         if from != Side::Out {

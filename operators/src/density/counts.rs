@@ -37,18 +37,14 @@ impl Row {
         self.documents += codes.len() as u64;
         let mut squares = 0;
         for (i, &cell) in codes.iter().enumerate() {
-            if let Some(&later) = codes.get(i + AHEAD) {
-                prefetch(&self.counts[usize::from(later)]);
-                prefetch(&self.levels[usize::from(later)]);
-            }
-            let count = &mut self.counts[usize::from(cell)];
+            self.prefetch(codes.get(i + AHEAD));
+            let (count, level) = (
+                &mut self.counts[usize::from(cell)],
+                self.levels[usize::from(cell)],
+            );
             squares += 2 * u64::from(*count) + 1;
             *count += 1;
-            if *count
-                == levels
-                    .get(self.row, cell, self.levels[usize::from(cell)])
-                    .to
-            {
+            if *count == levels.end(self.row, cell, level) {
                 self.suspects.push(cell);
             }
         }
@@ -60,22 +56,26 @@ impl Row {
         self.documents -= codes.len() as u64;
         let mut squares = 0;
         for (i, &cell) in codes.iter().enumerate() {
-            if let Some(&later) = codes.get(i + AHEAD) {
-                prefetch(&self.counts[usize::from(later)]);
-                prefetch(&self.levels[usize::from(later)]);
-            }
-            let count = &mut self.counts[usize::from(cell)];
-            if *count
-                == levels
-                    .get(self.row, cell, self.levels[usize::from(cell)])
-                    .from
-            {
+            self.prefetch(codes.get(i + AHEAD));
+            let (count, level) = (
+                &mut self.counts[usize::from(cell)],
+                self.levels[usize::from(cell)],
+            );
+            if *count == levels.start(self.row, cell, level) {
                 self.suspects.push(cell);
             }
             *count -= 1;
             squares += 2 * u64::from(*count) + 1;
         }
         self.squares -= u128::from(squares);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, cell: Option<&u16>) {
+        if let Some(&cell) = cell {
+            prefetch(&self.counts[usize::from(cell)]);
+            prefetch(&self.levels[usize::from(cell)]);
+        }
     }
 
     /// The epoch's net changes of level; what happened in between does not matter.

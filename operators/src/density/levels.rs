@@ -13,23 +13,18 @@ pub const LEVEL_FRACTION_BITS: u32 = 4;
 /// Fractional bits of the powers from which levels are made.
 const POWER_BITS: u32 = 40;
 
-/// How a level's interval begins, ends (exclusively), and what it is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level {
-    pub from: u32,
-    pub to: u32,
-    pub value: u64,
-}
-
 /// For each phase, the intervals of counts that have one value.
 ///
 /// The table of a phase φ has the powers (1+ε)^(k+φ) for all whole k, computed by square roots and
 /// products that round down at 40 binary places.
 #[derive(Clone, Debug)]
 pub struct Levels {
-    /// By phase, then ascending; the shorter ones are padded by their last.
-    levels: Vec<Level>,
-    stride: usize,
+    /// By phase, the least count of each level, ascending; then nothing but the largest.
+    starts: Vec<u32>,
+    /// By phase, what each level is worth.
+    values: Vec<u64>,
+    /// Of the length of a phase's part, which has room for one start more than there are levels.
+    bits: u32,
     phases: u32,
 }
 
@@ -60,15 +55,20 @@ impl Levels {
             tables.push(table(first, base));
             shift = (shift * root) >> POWER_BITS;
         }
-        let stride = tables.iter().map(Vec::len).max()?;
-        let padded = |table: &Vec<Level>| {
-            let table = table.clone();
-            (0..stride).map(move |level| table[level.min(table.len() - 1)])
-        };
-        let levels = tables.iter().flat_map(padded).collect();
+        let longest = tables.iter().map(Vec::len).max()?;
+        let bits = (longest + 1).next_power_of_two().ilog2();
+        let (mut starts, mut values) = (Vec::new(), Vec::new());
+        for table in tables {
+            let end = starts.len() + (1 << bits);
+            starts.extend(table.iter().map(|level| level.0));
+            values.extend(table.iter().map(|level| level.1));
+            starts.resize(end, u32::MAX);
+            values.resize(end, 0);
+        }
         Some(Levels {
-            levels,
-            stride,
+            starts,
+            values,
+            bits,
             phases,
         })
     }
@@ -77,55 +77,54 @@ impl Levels {
     ///
     /// Nothing for an empty cell.
     pub fn value(&self, row: u16, cell: u16, count: u32) -> u64 {
-        self.get(row, cell, self.find(row, cell, count)).value
+        self.value_of(row, cell, self.find(row, cell, count))
     }
 
-    /// The levels that the phase of a cell has, ascending.
+    /// Where the phase of a cell begins.
     #[inline(always)]
-    fn of(&self, row: u16, cell: u16) -> &[Level] {
+    fn first(&self, row: u16, cell: u16) -> usize {
         // Cells are spread by a mixing hash already; the row keeps equal codes out of step.
         let phase = (u32::from(cell) + 5 * u32::from(row)) & (self.phases - 1);
-        &self.levels[phase as usize * self.stride..][..self.stride]
+        (phase as usize) << self.bits
     }
 
     #[inline(always)]
-    pub(crate) fn get(&self, row: u16, cell: u16, level: u8) -> Level {
-        self.of(row, cell)[usize::from(level)]
+    pub(crate) fn value_of(&self, row: u16, cell: u16, level: u8) -> u64 {
+        self.values[self.first(row, cell) + usize::from(level)]
+    }
+
+    /// The least count that a cell's level has.
+    #[inline(always)]
+    pub(crate) fn start(&self, row: u16, cell: u16, level: u8) -> u32 {
+        self.starts[self.first(row, cell) + usize::from(level)]
+    }
+
+    /// The least count above a cell's level.
+    #[inline(always)]
+    pub(crate) fn end(&self, row: u16, cell: u16, level: u8) -> u32 {
+        self.starts[self.first(row, cell) + usize::from(level) + 1]
     }
 
     /// Which of the cell's levels a count has.
     pub(crate) fn find(&self, row: u16, cell: u16, count: u32) -> u8 {
-        // The padding repeats the last level, which no count is above.
-        let above = |level: &Level| level.to <= count;
-        self.of(row, cell).partition_point(above) as u8
+        let starts = &self.starts[self.first(row, cell) + 1..][..(1 << self.bits) - 1];
+        starts.partition_point(|start| *start <= count) as u8
     }
 }
 
-/// The levels of one phase: nothing, then `first` and what follows by factors of `base`.
-fn table(first: u128, base: u128) -> Vec<Level> {
-    let mut table = vec![Level {
-        from: 0,
-        to: 1,
-        value: 0,
-    }];
+/// The levels of one phase, as least count and value: nothing, then `first` and what follows by
+/// factors of `base`.
+fn table(first: u128, base: u128) -> Vec<(u32, u64)> {
+    let mut table = vec![(0, 0)];
     let mut power = first;
     while power <= u128::from(u32::MAX - 1) << POWER_BITS {
-        let from = power.div_ceil(1 << POWER_BITS) as u32;
+        let start = power.div_ceil(1 << POWER_BITS) as u32;
         let half = 1 << (POWER_BITS - LEVEL_FRACTION_BITS - 1);
         let value = ((power + half) >> (POWER_BITS - LEVEL_FRACTION_BITS)) as u64;
-        let level = Level {
-            from,
-            to: u32::MAX,
-            value,
-        };
         match table.last_mut() {
             // Of two powers with no count between them the larger one counts.
-            Some(last) if last.from == from => *last = level,
-            Some(last) => {
-                last.to = from;
-                table.push(level);
-            }
-            None => table.push(level),
+            Some(last) if last.0 == start => last.1 = value,
+            _ => table.push((start, value)),
         }
         power = (power * base) >> POWER_BITS;
     }
@@ -179,15 +178,19 @@ mod tests {
     fn levels_ascend_without_gaps_and_fit_a_byte() {
         for (epsilon_ppm, phases) in [(100_000, 64), (500_000, 16), (10_000_000, 1)] {
             let levels = Levels::new(epsilon_ppm, phases).unwrap();
-            assert!(levels.stride <= 256);
             for cell in 0..phases as u16 {
-                let all = levels.of(0, cell);
-                assert_eq!((all[0].from, all[0].to, all[0].value), (0, 1, 0));
-                for (one, next) in all.iter().zip(&all[1..]) {
-                    let padding = one == next;
-                    assert!(padding || one.to == next.from && one.value <= next.value);
+                let last = levels.find(0, cell, u32::MAX - 1);
+                assert_eq!((levels.start(0, cell, 0), levels.end(0, cell, 0)), (0, 1));
+                for level in 1..=last {
+                    let (start, end) = (levels.start(0, cell, level), levels.end(0, cell, level));
+                    assert!(start < end && start == levels.end(0, cell, level - 1));
+                    let value = |level| levels.value_of(0, cell, level);
+                    assert!(value(level) >= value(level - 1));
+                    for count in [start, end - 1] {
+                        assert_eq!(levels.find(0, cell, count), level);
+                    }
                 }
-                assert_eq!(all[levels.stride - 1].to, u32::MAX);
+                assert_eq!(levels.end(0, cell, last), u32::MAX);
             }
         }
     }

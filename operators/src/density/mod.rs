@@ -56,14 +56,16 @@ mod counts;
 mod document;
 mod guard;
 mod levels;
-mod lists;
 mod members;
 mod messages;
 mod operator;
 mod order;
+mod part;
 mod protocol;
+mod shard;
 mod shards;
 mod slots;
+mod sorted;
 mod summary;
 mod touches;
 

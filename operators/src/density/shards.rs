@@ -1,45 +1,23 @@
 //! Which documents are in a cell: shards of consecutive arrivals, each with a list for every cell.
 //!
-//! A document has a position: a shard and a 16-bit offset in it. When a cell changes level, its
-//! list in every shard is walked and the difference added to the members' sums. The dead stay in
-//! the lists; a shard of which more than a quarter is dead is emptied, in slices: its documents
-//! move to the shard that is being filled.
-
-use std::collections::VecDeque;
+//! A document has a position: a shard and an offset in it. When a cell changes level, its list in
+//! every shard is walked and the difference added to the members' sums. The dead stay in the lists;
+//! a shard of which more than a quarter is dead is emptied, in slices: its documents move to the
+//! shard that is being filled.
 
 use crate::density::by_row::by_row;
 use crate::density::document::{Document, Watch};
-use crate::density::lists::Lists;
+use crate::density::part::PART;
+use crate::density::shard::{FULL, OFFSET_BITS, Shard, Step};
 use crate::density::slots::Codes;
 use crate::density::touches::Touches;
-
-/// A level change: what each member of a cell is to add to its sum.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    pub row: u16,
-    pub cell: u16,
-    pub difference: i64,
-}
-
-/// Documents in a full shard: offsets are 16 bits, and lists need one more number to end.
-pub(super) const FULL: usize = u16::MAX as usize;
 
 /// Documents entered together, at most.
 const TOGETHER: usize = 4096;
 
-struct Shard {
-    documents: Vec<Document>,
-    lists: Lists,
-    dead: usize,
-    /// Offsets of documents that must be looked at.
-    disturbed: Vec<u16>,
-}
-
-impl Shard {
-    fn is_full(&self) -> bool {
-        self.documents.len() == FULL
-    }
-}
+/// Rows of documents that are sorted or merged for each row of each document that comes. Each is
+/// sorted once and merged once, so with two there would always be some left to do.
+const PACE: usize = 3;
 
 pub(super) struct Shards {
     rows: usize,
@@ -49,19 +27,20 @@ pub(super) struct Shards {
     filling: Option<usize>,
     /// The shard that is being emptied, and the offset up to which it is.
     emptying: Option<(usize, usize)>,
-    /// Full shards whose rows are not all sorted.
-    unsorted: VecDeque<usize>,
+    /// Rows of documents that may be sorted or merged now.
+    due: usize,
     queue: Touches,
     /// Members looked at since the beginning.
     touches: u64,
 }
 
 fn position(shard: usize, offset: usize) -> u32 {
-    (shard << 16 | offset) as u32
+    (shard << OFFSET_BITS | offset) as u32
 }
 
 fn parts(position: u32) -> (usize, usize) {
-    ((position >> 16) as usize, (position & 0xffff) as usize)
+    let position = position as usize;
+    (position >> OFFSET_BITS, position & ((1 << OFFSET_BITS) - 1))
 }
 
 impl Shards {
@@ -72,7 +51,7 @@ impl Shards {
             shards: Vec::new(),
             filling: None,
             emptying: None,
-            unsorted: VecDeque::new(),
+            due: 0,
             queue: Touches::default(),
             touches: 0,
         }
@@ -92,13 +71,8 @@ impl Shards {
             self.shards.push(None);
             self.shards.len() - 1
         });
-        assert!(at < 1 << 15, "a worker holds fewer than 2^31 documents");
-        self.shards[at] = Some(Box::new(Shard {
-            documents: Vec::with_capacity(FULL),
-            lists: Lists::new(self.rows, self.cells, FULL),
-            dead: 0,
-            disturbed: Vec::new(),
-        }));
+        assert!(at < 1 << 12, "a worker holds fewer than 2^31 documents");
+        self.shards[at] = Some(Box::new(Shard::new(self.rows, self.cells)));
         self.filling = Some(at);
         at
     }
@@ -106,39 +80,35 @@ impl Shards {
     /// How many documents can be entered together now.
     pub(super) fn room(&mut self) -> usize {
         let at = self.filling();
-        (FULL - self.len(at)).min(TOGETHER)
+        let room = self.shards[at].as_ref().map_or(0, |shard| shard.room());
+        room.min(TOGETHER)
     }
 
-    /// Enters documents, for which there is room; the position of the first.
-    pub(super) fn enter(&mut self, documents: &[Document], codes: &Codes) -> u32 {
+    /// Enters documents, for which there is room, with their codes row by row; the position of the
+    /// first.
+    pub(super) fn enter(&mut self, documents: &[Document], codes: &[u16]) -> u32 {
         let at = self.filling();
-        let by_row = by_row(documents.len(), 0..self.rows, |i| {
-            codes.get(documents[i].slot)
-        });
         let shard = self.shards[at]
             .as_mut()
             .expect("the shard being filled is there");
         let first = shard.documents.len();
-        shard.documents.extend_from_slice(documents);
-        shard.lists.extend(documents.len(), &by_row);
-        if shard.is_full() {
-            self.unsorted.push_back(at);
-        }
+        shard.extend(documents, codes);
+        self.due += PACE * documents.len() * self.rows;
+        self.tidy();
         position(at, first)
     }
 
-    /// Sorts the next `rows` rows of full shards.
-    pub(super) fn sort(&mut self, rows: usize) {
-        for _ in 0..rows {
-            let Some(&at) = self.unsorted.front() else {
-                break;
+    /// Sorts and merges what is due: first what is followed more slowly.
+    fn tidy(&mut self) {
+        while self.due >= FULL {
+            let mut shards = self.shards.iter_mut().flatten();
+            self.due -= if shards.any(|shard| shard.sort()) {
+                PART
+            } else if self.shards.iter_mut().flatten().any(|shard| shard.merge()) {
+                FULL
+            } else {
+                self.due
             };
-            let sorted = self.shards[at]
-                .as_mut()
-                .is_some_and(|shard| shard.lists.sort());
-            if !sorted {
-                self.unsorted.pop_front();
-            }
         }
     }
 
@@ -169,28 +139,18 @@ impl Shards {
     }
 
     /// Adds level changes, whose rows ascend, to the sums of all members, and then calls `look` for
-    /// each document for which they matter.
-    pub(super) fn walk(
+    /// each document for which they matter, and `ahead` some time before.
+    pub(super) fn walk<T>(
         &mut self,
         steps: &[Step],
         watch: &Watch,
-        mut look: impl FnMut(&mut Document),
+        drawn: &mut T,
+        ahead: impl Fn(&T, &Document),
+        look: impl Fn(&mut T, &mut Document),
     ) {
         for shard in self.shards.iter_mut().flatten() {
-            let Shard {
-                documents,
-                lists,
-                disturbed,
-                ..
-            } = &mut **shard;
-            lists.touch(steps, &mut self.queue, |queue| {
-                self.touches += queue.flush(documents, watch, disturbed) as u64;
-            });
-            for offset in disturbed.drain(..) {
-                let document = &mut documents[usize::from(offset)];
-                document.calm();
-                look(document);
-            }
+            self.touches += shard.walk(steps, watch, &mut self.queue) as u64;
+            shard.look(drawn, &ahead, &look);
         }
     }
 
@@ -224,7 +184,8 @@ impl Shards {
         let mut rest = live.as_slice();
         while !rest.is_empty() {
             let (some, others) = rest.split_at(self.room().min(rest.len()));
-            let first = self.enter(some, codes);
+            let by_row = by_row(some.len(), 0..self.rows, |i| codes.get(some[i].slot));
+            let first = self.enter(some, &by_row);
             (first..)
                 .zip(some)
                 .for_each(|(position, document)| moved(document.slot, position));
@@ -233,7 +194,6 @@ impl Shards {
         self.emptying = Some((at, to));
         if self.len(at) == to {
             self.shards[at] = None;
-            self.unsorted.retain(|unsorted| *unsorted != at);
             self.emptying = None;
         }
     }
@@ -257,12 +217,86 @@ impl Shards {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let bytes = |shard: &Shard| {
-            size_of::<Shard>()
-                + shard.documents.capacity() * size_of::<Document>()
-                + shard.disturbed.capacity() * size_of::<u16>()
-                + shard.lists.bytes()
-        };
-        self.shards.iter().flatten().map(|shard| bytes(shard)).sum()
+        let shards = self.shards.iter().flatten();
+        shards.map(|shard| shard.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shards;
+    use crate::density::document::{Document, Watch};
+    use crate::density::shard::{FULL, Step};
+    use crate::density::slots::Codes;
+
+    const ROWS: u16 = 2;
+
+    fn codes(slot: u32) -> [u16; ROWS as usize] {
+        [0, 1].map(|row| (slot.wrapping_mul(2_654_435_761) >> (16 + row)) as u16 % 9)
+    }
+
+    /// Adds 1 to the sums of the first row's cell 3 and 16 to those of the second row's cell 5, and
+    /// looks that all living members had it, and nobody else.
+    fn check(shards: &mut Shards, positions: &[Option<u32>]) {
+        let steps = [(0, 3, 1), (1, 5, 16)].map(|(row, cell, difference)| Step {
+            row,
+            cell,
+            difference,
+        });
+        shards.walk(&steps, &Watch::new(1 << 40), &mut (), |_, _| (), |_, _| ());
+        for (slot, position) in (0..).zip(positions) {
+            let Some(position) = *position else { continue };
+            let document = shards.get_mut(position);
+            let [one, two] = codes(slot);
+            let sum = u64::from(one == 3) + 16 * u64::from(two == 5);
+            assert_eq!((document.slot, document.sum()), (slot, sum));
+            document.shift(-(sum as i64), &Watch::new(1 << 40));
+        }
+    }
+
+    #[test]
+    fn oracle_members_are_the_same_while_a_shard_is_merged_and_emptied() {
+        let mut shards = Shards::new(ROWS.into(), 9);
+        let mut all = Codes::new(ROWS.into());
+        let end = FULL as u32 + 50_000;
+        let mut positions = Vec::new();
+        while (positions.len() as u32) < end {
+            let first = positions.len() as u32;
+            let slots = first..end.min(first + shards.room() as u32);
+            let documents: Vec<Document> = slots
+                .clone()
+                .map(|slot| Document::new(slot, 1, 0))
+                .collect();
+            slots.clone().for_each(|slot| {
+                all.reach(slot);
+                all.set(slot, &codes(slot));
+            });
+            let by_row: Vec<u16> = (0..usize::from(ROWS))
+                .flat_map(|row| slots.clone().map(move |slot| codes(slot)[row]))
+                .collect();
+            let position = shards.enter(&documents, &by_row);
+            positions.extend((position..).take(documents.len()).map(Some));
+        }
+        check(&mut shards, &positions);
+        for slot in (0..FULL).filter(|slot| slot % 7 < 2) {
+            shards.kill(positions[slot].take().expect("each is killed once"));
+        }
+        let before = shards.shards.iter().flatten().count();
+        for slice in 0.. {
+            let mut moved = Vec::new();
+            shards.empty(30_000, &all, |slot, position| moved.push((slot, position)));
+            if moved.is_empty() {
+                assert!(slice > FULL / 30_000);
+                break;
+            }
+            for (slot, position) in moved {
+                positions[slot as usize] = Some(position);
+            }
+            if slice % 4 == 0 {
+                check(&mut shards, &positions);
+            }
+        }
+        check(&mut shards, &positions);
+        assert!(shards.shards[0].is_none() && shards.shards.iter().flatten().count() == before - 1);
     }
 }

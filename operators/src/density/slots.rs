@@ -14,7 +14,15 @@ pub(super) struct Codes {
 }
 
 impl Codes {
-    fn reach(&mut self, slot: u32) {
+    pub(super) fn new(rows: usize) -> Self {
+        Codes {
+            rows,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Makes a slot valid.
+    pub(super) fn reach(&mut self, slot: u32) {
         while slot as usize / CHUNK >= self.chunks.len() {
             self.chunks.push(vec![0; CHUNK * self.rows].into());
         }
@@ -58,10 +66,7 @@ pub(super) struct Slots<R> {
 impl<R: Record> Slots<R> {
     pub(super) fn new(rows: usize) -> Self {
         Slots {
-            codes: Codes {
-                rows,
-                chunks: Vec::new(),
-            },
+            codes: Codes::new(rows),
             columns: Chunks::new(),
             densities: Chunks::new(),
             places: Chunks::new(),
@@ -76,6 +81,13 @@ impl<R: Record> Slots<R> {
         self.densities.reach(slot as usize);
         self.places.reach(slot as usize);
         self.live.reach(slot as usize / 64);
+    }
+
+    /// Asks for the memory of a document's place and column.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, slot: u32) {
+        self.places.prefetch(slot as usize);
+        self.columns.prefetch(slot as usize);
     }
 
     pub(super) fn place(&self, slot: u32) -> Place {

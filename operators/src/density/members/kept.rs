@@ -1,14 +1,18 @@
 //! Who is kept after an epoch, and what is told of it.
 
+use crate::chunks::prefetch;
 use crate::density::Drawn;
 use crate::density::document::Side;
 use crate::density::levels::LEVEL_FRACTION_BITS;
 use crate::density::members::{Members, emptied};
-use crate::density::shards::FULL;
 use crate::density::slots::Place as At;
 use crate::select::Place;
 use crate::select::columns::{KEPT, TOUCHED};
 use crate::{Change, Record};
+
+/// How far ahead of its turn a document's place is asked for, and then the document.
+const AHEAD_OF_SLOT: usize = 32;
+const AHEAD_OF_DOCUMENT: usize = 16;
 
 impl<R: Record, C> Members<R, C> {
     /// Takes the cut that has been found; it may be wrong if it is not inside the guard.
@@ -24,7 +28,8 @@ impl<R: Record, C> Members<R, C> {
         mut give: impl FnMut(Change<Drawn<R>>),
     ) {
         let suspects = std::mem::take(&mut self.suspects);
-        for &slot in &suspects {
+        for (i, &slot) in suspects.iter().enumerate() {
+            self.prefetch(|ahead| suspects.get(i + ahead));
             let column = self.slots.columns[slot as usize];
             let kept = self.keeps(slot, cut);
             if !column.is(TOUCHED) && column.is(KEPT) != kept {
@@ -41,8 +46,6 @@ impl<R: Record, C> Members<R, C> {
         for (slot, position) in moved {
             slots.set_place(slot, At::At(position));
         }
-        let rows = self.rows();
-        self.shards.sort((self.churn * rows).div_ceil(FULL / 2) + 1);
         self.churn = 0;
         self.changed = false;
     }
@@ -107,6 +110,19 @@ impl<R: Record, C> Members<R, C> {
             diff,
             id,
             record: Drawn { record, density },
+        }
+    }
+
+    /// Asks for what will be needed of the documents soon to be decided on: `slot(n)` is the nth.
+    #[inline(always)]
+    fn prefetch<'a>(&self, slot: impl Fn(usize) -> Option<&'a u32>) {
+        if let Some(&slot) = slot(AHEAD_OF_SLOT) {
+            self.slots.prefetch(slot);
+        }
+        if let Some(&slot) = slot(AHEAD_OF_DOCUMENT)
+            && let At::At(position) = self.slots.place(slot)
+        {
+            prefetch(self.shards.get(position));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::density::document::{BUCKETS, Document, Side, Watch};
 use crate::density::guard::{BINS, bin, guard};
 use crate::density::members::{Members, emptied};
 use crate::density::messages::Moved;
-use crate::density::shards::Step;
+use crate::density::shard::Step;
 use crate::density::slots::{Place as At, Slots};
 use crate::select::columns::LIVE;
 
@@ -22,7 +22,7 @@ impl<R: Record, C> Members<R, C> {
         for &Moved { row, cell, level } in moved {
             let at = usize::from(row) * self.sampling.sketch.cells as usize + usize::from(cell);
             let old = std::mem::replace(&mut self.applied[at], level);
-            let value = |level| self.levels.get(row, cell, level).value as i64;
+            let value = |level| self.levels.value_of(row, cell, level) as i64;
             let difference = value(level) - value(old);
             self.steps.push(Step {
                 row,
@@ -39,18 +39,24 @@ impl<R: Record, C> Members<R, C> {
             histogram,
             ..
         } = self;
-        shards.walk(&self.steps, watch, |document| {
-            look(document, watch, histogram);
-            let side = document.side();
-            if side != Side::Out {
-                let drawn = Sides {
-                    slots,
-                    band,
-                    suspects,
-                };
-                drawn.shift(document, watch.side(document.key()));
-            }
-        });
+        let mut sides = Sides {
+            slots,
+            band,
+            suspects,
+        };
+        let watch = *watch;
+        shards.walk(
+            &self.steps,
+            &watch,
+            &mut (&mut sides, histogram),
+            |(sides, _), document| sides.prefetch(document),
+            |(sides, histogram), document| {
+                look(document, &watch, histogram);
+                if document.side() != Side::Out {
+                    sides.shift(document, watch.side(document.key()));
+                }
+            },
+        );
         self.steps = emptied(std::mem::take(&mut self.steps));
         self.enter_born();
         let Members {
@@ -101,7 +107,9 @@ impl<R: Record, C> Members<R, C> {
     }
 
     fn enter_some(&mut self, born: &[(u32, u32)]) {
-        let sums = self.sums(born);
+        let rows = self.rows();
+        let codes = by_row(born.len(), 0..rows, |i| self.slots.codes.get(born[i].0));
+        let sums = self.sums(&codes, born.len());
         let mut documents = Vec::with_capacity(born.len());
         for (&(slot, variate), sum) in born.iter().zip(sums) {
             let mut document = Document::new(slot, variate, sum);
@@ -126,27 +134,25 @@ impl<R: Record, C> Members<R, C> {
             }
             documents.push(document);
         }
-        let first = self.shards.enter(&documents, &self.slots.codes);
+        let first = self.shards.enter(&documents, &codes);
         for (position, &(slot, _)) in (first..).zip(born) {
             self.slots.set_place(slot, At::At(position));
         }
     }
 
-    /// The densities of documents, as sums of their cells' levels.
-    fn sums(&self, born: &[(u32, u32)]) -> Vec<u64> {
-        let rows = self.rows();
-        let codes = by_row(born.len(), 0..rows, |i| self.slots.codes.get(born[i].0));
+    /// The densities of documents, as sums of their cells' levels, from their codes row by row.
+    fn sums(&self, codes: &[u16], documents: usize) -> Vec<u64> {
         let cells = self.sampling.sketch.cells as usize;
-        let mut sums = vec![0; born.len()];
+        let mut sums = vec![0; documents];
         let by_row = codes
-            .chunks_exact(born.len())
+            .chunks_exact(documents)
             .zip(self.applied.chunks_exact(cells));
         for (row, (codes, levels)) in (0..).zip(by_row) {
             for (i, (sum, &cell)) in sums.iter_mut().zip(codes).enumerate() {
                 if let Some(&later) = codes.get(i + AHEAD) {
                     prefetch(&levels[usize::from(later)]);
                 }
-                *sum += self.levels.get(row, cell, levels[usize::from(cell)]).value;
+                *sum += self.levels.value_of(row, cell, levels[usize::from(cell)]);
             }
         }
         sums
@@ -200,7 +206,15 @@ struct Sides<'a, R> {
 }
 
 impl<R: Record> Sides<'_, R> {
-    fn shift(self, document: &mut Document, to: Side) {
+    /// Asks for what a shift will need.
+    fn prefetch(&self, document: &Document) {
+        if document.side() == Side::Inside {
+            self.slots.columns.prefetch(document.slot as usize);
+            self.band.prefetch(document.slot);
+        }
+    }
+
+    fn shift(&mut self, document: &mut Document, to: Side) {
         let (slot, from) = (document.slot, document.side());
         if from == to && to != Side::Inside {
             return;

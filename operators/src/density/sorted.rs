@@ -1,0 +1,116 @@
+//! The members of a row's cells, one cell after the other.
+//!
+//! In a part they are offsets. Once eight parts are merged they are the gaps between offsets in the
+//! whole shard, which need more than 16 bits: a gap as long as a part only leads on.
+
+use crate::chunks::prefetch;
+use crate::density::bounds::Bounds;
+use crate::density::part::PART;
+use crate::density::shard::Step;
+use crate::density::touches::NO_MEMBER;
+
+/// How many steps ahead a cell's entries are asked for, and how many before that its bounds.
+const AHEAD: usize = 16;
+/// Entries that are asked for ahead, and how many share a line of the cache.
+const ENTRIES: usize = 96;
+const LINE: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Sorted {
+    bounds: Bounds,
+    entries: Box<[u16]>,
+}
+
+impl Sorted {
+    /// A part's row, given how many of `codes` each cell has: the members are their indices.
+    pub(super) fn of_codes(codes: &[u16], lengths: &[u32]) -> Self {
+        let mut next = Vec::with_capacity(lengths.len());
+        let mut start = 0;
+        for length in lengths {
+            next.push(start as u16);
+            start += length;
+        }
+        let mut entries = vec![0; codes.len()];
+        for (offset, &code) in (0..=u16::MAX).zip(codes) {
+            let next = &mut next[usize::from(code)];
+            entries[usize::from(*next)] = offset;
+            // After the last of 65,535 documents comes none.
+            *next = next.wrapping_add(1);
+        }
+        Sorted {
+            bounds: Bounds::new(lengths),
+            entries: entries.into(),
+        }
+    }
+
+    /// A shard's row, from those of its parts.
+    pub(super) fn merge(parts: &[Sorted], cells: usize) -> Self {
+        let entries: usize = parts.iter().map(|part| part.entries.len()).sum();
+        let mut gaps = Vec::with_capacity(entries + entries / 8);
+        let mut lengths = Vec::with_capacity(cells);
+        let mut rests: Vec<_> = (0..)
+            .step_by(PART)
+            .zip(parts)
+            .map(|(base, part)| (base, part.bounds.lengths(), &*part.entries))
+            .collect();
+        for _ in 0..cells {
+            let (start, mut end) = (gaps.len(), 0);
+            for (base, lengths, rest) in &mut rests {
+                let members;
+                (members, *rest) = rest.split_at(lengths.next().unwrap_or(0));
+                let (Some(first), Some(last)) = (members.first(), members.last()) else {
+                    continue;
+                };
+                let mut gap = *base + usize::from(*first) - end;
+                while gap >= usize::from(NO_MEMBER) {
+                    gaps.push(NO_MEMBER);
+                    gap -= usize::from(NO_MEMBER);
+                }
+                gaps.push(gap as u16);
+                gaps.extend(members.windows(2).map(|pair| pair[1] - pair[0]));
+                end = *base + usize::from(*last);
+            }
+            lengths.push((gaps.len() - start) as u32);
+        }
+        Sorted {
+            bounds: Bounds::new(&lengths),
+            entries: gaps.into(),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, cell: u16) -> &[u16] {
+        &self.entries[self.bounds.of(cell)]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bounds.bytes() + size_of_val(&*self.entries)
+    }
+}
+
+/// Calls `each` with the entries of every step's cell and the difference, in any order.
+#[inline(always)]
+pub(super) fn each<'a>(
+    steps: &[Step],
+    row: impl Fn(u16) -> &'a Sorted,
+    mut each: impl FnMut(&'a [u16], i64),
+) {
+    let mut under_way: [(&[u16], i64); AHEAD] = [(&[], 0); AHEAD];
+    for (i, step) in steps.iter().enumerate() {
+        if let Some(later) = steps.get(i + AHEAD) {
+            row(later.row).bounds.prefetch(later.cell);
+        }
+        let entries = row(step.row).get(step.cell);
+        entries
+            .iter()
+            .take(ENTRIES)
+            .step_by(LINE)
+            .for_each(prefetch);
+        let (due, difference) =
+            std::mem::replace(&mut under_way[i % AHEAD], (entries, step.difference));
+        each(due, difference);
+    }
+    for (due, difference) in under_way {
+        each(due, difference);
+    }
+}
