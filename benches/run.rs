@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench run                       # 100,000 and 300,000 documents
 //! cargo bench --bench run -- 1000000 3000000    # other sizes, ascending
+//! cargo bench --bench run -- density 100000 1000000    # the phases with a stage by density alone
 //! ```
 //!
 //! Documents are 1.5 KB of JSON whose text compresses like prose; one in 20 is a new version of an
@@ -13,12 +14,17 @@
 //! - `feed` reads a JSONL file, `run` scores and curates it; `score` and `curate` do so alone, with
 //!   outputs of their own, for the share that each has of the processor's time;
 //! - `replay` is a restart of `curate`: it reads the scored log again and publishes nothing;
-//! - `read_back` is a restart under another rule: only the publishing of the difference is timed.
+//! - `read_back` is a restart under another rule: only the publishing of the difference is timed;
+//! - `codes` writes a scored log with codes of the default sketch, as an encoder would give them to
+//!   documents with topics; `density` curates it by perplexity and then by density, on one worker
+//!   and on two; `density_replay` is a restart of that.
 //!
 //! The machine's other work shows in the rates, hardly in those per second of processor time. The
 //! input is in the page cache: a cold disk adds its own.
 #![allow(clippy::unwrap_used)] // a figure that cannot be had is a failure
 
+#[path = "run/codes.rs"]
+mod codes;
 #[path = "run/corpus.rs"]
 mod corpus;
 #[path = "run/phases.rs"]
@@ -29,39 +35,50 @@ use std::process::{Command, Stdio};
 
 use phases::{Measured, Phase};
 
+/// Asks the bench itself for one phase.
+const PHASE: &str = "--phase";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [phase, dir] = &arguments[..]
+    if let [marker, phase, dir, documents] = &arguments[..]
+        && marker == PHASE
         && let Some(phase) = Phase::named(phase)
+        && let Ok(documents) = documents.parse()
     {
-        let measured = phase.run(Path::new(dir));
+        let measured = phase.run(Path::new(dir), documents);
         return println!("{}", serde_json::to_string(&measured).unwrap());
     }
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
     if sizes.is_empty() {
         sizes = vec![100_000, 300_000];
     }
-    let runs: Vec<Measured> = sizes.into_iter().map(of_size).collect();
+    if arguments.iter().all(|argument| argument != "density") {
+        let runs: Vec<Measured> = sizes.iter().map(|size| engine_of_size(*size)).collect();
+        growth("run", &runs);
+    }
+    let samples: Vec<Measured> = sizes.iter().map(|size| density_of_size(*size)).collect();
+    growth("density", &samples);
+}
+
+/// Prints what the peak memory grew by from each size to the next, by live document.
+fn growth(name: &str, runs: &[Measured]) {
     for pair in runs.windows(2) {
         let more = pair[1].live as f64 - pair[0].live as f64;
         let grown = pair[1].peak_bytes as f64 - pair[0].peak_bytes as f64;
         figure(
-            &format!("run.growth_per_live_document.{}", pair[1].documents),
+            &format!("{name}.growth_per_live_document.{}", pair[1].documents),
             grown / more,
             "B",
         );
     }
 }
 
-/// Prints the figures of a corpus of this size; what the whole run measured.
-fn of_size(documents: usize) -> Measured {
+/// Prints the figures of the engine on a corpus of this size; what the whole run measured.
+fn engine_of_size(documents: usize) -> Measured {
     let dir = tempfile::tempdir().unwrap();
     corpus::write(&dir.path().join(phases::INPUT), documents);
-    let [_, run, score, curate, _, _] = Phase::ALL.map(|phase| {
-        let measured = in_its_own_process(phase, dir.path());
-        report(phase, documents, &measured);
-        measured
-    });
+    let [_, run, score, curate, _, _] =
+        Phase::ENGINE.map(|phase| measure(phase, dir.path(), documents));
     let of = |name: &str, value: f64, unit: &str| {
         figure(&format!("run.{name}.{documents}"), value, unit);
     };
@@ -73,9 +90,29 @@ fn of_size(documents: usize) -> Measured {
     run
 }
 
-fn in_its_own_process(phase: Phase, dir: &Path) -> Measured {
+/// Prints the figures of sampling by density; what curating on one worker measured.
+fn density_of_size(documents: usize) -> Measured {
+    let dir = tempfile::tempdir().unwrap();
+    let [_, density, _, _] = Phase::DENSITY.map(|phase| measure(phase, dir.path(), documents));
+    let changes = density.admitted + density.withdrawn;
+    figure(
+        &format!("run.density.changes_published.{documents}"),
+        changes as f64,
+        "documents",
+    );
+    density
+}
+
+fn measure(phase: Phase, dir: &Path, documents: usize) -> Measured {
+    let measured = in_its_own_process(phase, dir, documents);
+    report(phase, documents, &measured);
+    measured
+}
+
+fn in_its_own_process(phase: Phase, dir: &Path, documents: usize) -> Measured {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([phase.name().as_ref(), dir.as_os_str()])
+        .args([PHASE.as_ref(), phase.name().as_ref(), dir.as_os_str()])
+        .arg(documents.to_string())
         .stderr(Stdio::inherit())
         .output()
         .unwrap();

@@ -14,6 +14,13 @@ const MEAN: f64 = 3.2;
 const DRIFT: f64 = 0.5;
 const DEVIATION: f64 = 0.6;
 
+/// A document of the corpus.
+pub struct Document {
+    pub id: String,
+    pub perplexity: f64,
+    pub json: Vec<u8>,
+}
+
 /// A generator without a library: xorshift.
 struct Noise(u64);
 
@@ -42,35 +49,46 @@ impl Noise {
 
 /// Writes a corpus of so many lines of JSON.
 pub fn write(path: &Path, documents: usize) {
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    for document in self::documents(documents) {
+        file.write_all(&document.json).unwrap();
+        file.write_all(b"\n").unwrap();
+    }
+    file.flush().unwrap();
+}
+
+/// A corpus of so many documents, in order.
+pub fn documents(documents: usize) -> impl Iterator<Item = Document> {
     let mut noise = Noise(1);
     let words = vocabulary();
-    let mut file = BufWriter::new(File::create(path).unwrap());
-    for number in 0..documents {
+    (0..documents).map(move |number| {
         let id = match number % UPDATE_EVERY {
             0 if number > 0 => noise.below(number),
             _ => number,
         };
         let mean = MEAN + DRIFT * number as f64 / documents as f64;
         let perplexity = (mean + DEVIATION * noise.normal()).exp();
-        write!(file, r#"{{"id":"corpus/{id:09}","text":""#).unwrap();
-        write_text(&mut file, &mut noise, &words);
-        writeln!(
-            file,
-            r#"","source":"invented","metadata":{{"lang":"en","perplexity":{perplexity:.4}}}}}"#
-        )
-        .unwrap();
-    }
-    file.flush().unwrap();
+        let id = format!("corpus/{id:09}");
+        let mut json = format!(r#"{{"id":"{id}","text":""#).into_bytes();
+        write_text(&mut json, &mut noise, &words);
+        let metadata = format!(r#"{{"lang":"en","perplexity":{perplexity:.4}}}"#);
+        write!(json, r#"","source":"invented","metadata":{metadata}}}"#).unwrap();
+        Document {
+            id,
+            perplexity,
+            json,
+        }
+    })
 }
 
 /// Words with a skewed distribution compress by about half, as prose does; a line break has to be
 /// escaped in JSON, so a parser cannot hand out the text where it stands.
-fn write_text(file: &mut impl Write, noise: &mut Noise, words: &[String]) {
+fn write_text(text: &mut impl Write, noise: &mut Noise, words: &[String]) {
     let mut bytes = 0;
     while bytes < TEXT_BYTES {
         let word = &words[noise.below(words.len()).min(noise.below(words.len()))];
         let end = if noise.below(12) == 0 { ".\\n" } else { " " };
-        write!(file, "{word}{end}").unwrap();
+        write!(text, "{word}{end}").unwrap();
         bytes += word.len() + end.len();
     }
 }

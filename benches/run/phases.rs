@@ -7,15 +7,20 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use riffle::config::{Config, FieldPath, Keep, Mass, PerplexityFrom, Stage};
+use riffle::config::{Config, Epsilon, FieldPath, Keep, Mass, Over, PerplexityFrom, Stage};
 use riffle::curate::{Curate, curate};
 use riffle::engine::{Counters, Halves, RunOptions, Stores, Summary, run};
 use riffle::feed::{FeedOptions, feed, progress_on_stderr};
 use riffle::log::Store;
 use serde::{Deserialize, Serialize};
 
+use crate::codes;
+
 /// The corpus, in the folder that the phases share.
 pub const INPUT: &str = "corpus.jsonl";
+
+/// The scored log with codes.
+const CODED: &str = "scored-coded";
 
 /// How often the start of publishing is looked for.
 const TICK: Duration = Duration::from_millis(1);
@@ -29,6 +34,10 @@ pub enum Phase {
     Curate,
     Replay,
     ReadBack,
+    Codes,
+    Density,
+    DensityTwo,
+    DensityReplay,
 }
 
 /// What it took.
@@ -45,14 +54,22 @@ pub struct Measured {
 }
 
 impl Phase {
-    /// In the order in which they build on each other.
-    pub const ALL: [Phase; 6] = [
+    /// The whole engine, in the order in which the phases build on each other.
+    pub const ENGINE: [Phase; 6] = [
         Phase::Feed,
         Phase::Run,
         Phase::Score,
         Phase::Curate,
         Phase::Replay,
         Phase::ReadBack,
+    ];
+
+    /// Sampling by density, likewise; they need none of the others.
+    pub const DENSITY: [Phase; 4] = [
+        Phase::Codes,
+        Phase::Density,
+        Phase::DensityTwo,
+        Phase::DensityReplay,
     ];
 
     pub fn name(self) -> &'static str {
@@ -63,15 +80,21 @@ impl Phase {
             Phase::Curate => "curate",
             Phase::Replay => "replay",
             Phase::ReadBack => "read_back",
+            Phase::Codes => "codes",
+            Phase::Density => "density",
+            Phase::DensityTwo => "density_two_workers",
+            Phase::DensityReplay => "density_replay",
         }
     }
 
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.name() == name)
+        let mut all = Self::ENGINE.into_iter().chain(Self::DENSITY);
+        all.find(|phase| phase.name() == name)
     }
 
-    /// Runs the phase on the logs in `dir`, once all those before it have run there.
-    pub fn run(self, dir: &Path) -> Measured {
+    /// Runs the phase on the logs in `dir`, once all those before it have run there, for a corpus of
+    /// so many documents.
+    pub fn run(self, dir: &Path, documents: usize) -> Measured {
         let mut config = config(dir);
         match self {
             Phase::Feed => feed_corpus(dir, &config),
@@ -91,6 +114,19 @@ impl Phase {
                 replayed
             }
             Phase::ReadBack => read_back(&config),
+            Phase::Codes => write_codes(&config, documents),
+            Phase::Density => sample(config),
+            Phase::DensityTwo => {
+                config.curate.workers = 2;
+                config.curated.topic = "curated-two".to_owned();
+                config.curated.statistics_topic = "statistics-two".to_owned();
+                sample(config)
+            }
+            Phase::DensityReplay => {
+                let replayed = sample(config);
+                assert_eq!(replayed.admitted, 0, "nothing is published again");
+                replayed
+            }
         }
     }
 }
@@ -101,6 +137,27 @@ fn config(dir: &Path) -> Config {
     let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
     config.score.perplexity = PerplexityFrom::Field(field);
     config
+}
+
+fn write_codes(config: &Config, documents: usize) -> Measured {
+    let store = Stores::new(config).of(config.scored.log).unwrap();
+    let started = Instant::now();
+    codes::write(store.as_ref(), CODED, &config.sketch, documents);
+    Measured::since(started, documents as u64)
+}
+
+/// Half of the middle half by perplexity, by density.
+fn sample(mut config: Config) -> Measured {
+    config.scored.topic = CODED.to_owned();
+    let half = config.select[0].rate();
+    config.select.push(Stage::Density {
+        rate: half,
+        seed: 0,
+        epsilon: Epsilon::default(),
+        phases: 16,
+        over: Over::Live,
+    });
+    halves(&config, Halves::Curate)
 }
 
 fn feed_corpus(dir: &Path, config: &Config) -> Measured {

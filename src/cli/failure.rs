@@ -28,6 +28,9 @@ pub enum Failure {
     /// The configuration cannot be used.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// The configuration does not go with what is to be done, or with what was done before.
+    #[error("{0}")]
+    Unfit(AnyError),
     /// What was asked for cannot be understood.
     #[error("{0}")]
     Usage(AnyError),
@@ -59,7 +62,7 @@ impl Failure {
             Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
             Failure::Usage(_) => USAGE,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
-            Failure::Config(_) | Failure::ReportedConfig => CONFIGURATION,
+            Failure::Config(_) | Failure::Unfit(_) | Failure::ReportedConfig => CONFIGURATION,
         }
     }
 
@@ -69,9 +72,10 @@ impl Failure {
             Failure::Reported | Failure::ReportedConfig | Failure::ReportedUnavailable => None,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Config(error) => Some(error.report(colored)),
-            Failure::Usage(error) | Failure::Unavailable(error) | Failure::Failed(error) => {
-                Some(with_causes(error.as_ref(), colored))
-            }
+            Failure::Unfit(error)
+            | Failure::Usage(error)
+            | Failure::Unavailable(error)
+            | Failure::Failed(error) => Some(with_causes(error.as_ref(), colored)),
             Failure::Output(_) => Some(with_causes(self, colored)),
         }
     }
@@ -84,6 +88,9 @@ impl From<EngineError> for Failure {
             EngineError::Model(_) | EngineError::Sketch(_) | EngineError::NoDocuments { .. } => {
                 Failure::Unavailable(error.into())
             }
+            EngineError::NoEncoder
+            | EngineError::Codes { .. }
+            | EngineError::SketchChanged { .. } => Failure::Unfit(error.into()),
             other => Failure::Failed(other.into()),
         }
     }

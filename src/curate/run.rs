@@ -208,7 +208,7 @@ fn read<D: Document>(
             match upsert(&received, &reading) {
                 Ok(upsert) => Ok(Some(super::Received::Document(upsert))),
                 // To pass it over would pass over all: the log was scored with other settings.
-                Err(FactsError::Sketch { found, wanted }) => Err(EngineError::OtherSketch {
+                Err(FactsError::Sketch { found, wanted }) => Err(EngineError::Codes {
                     log: log.clone(),
                     position,
                     found,

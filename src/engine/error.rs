@@ -91,8 +91,8 @@ pub enum EngineError {
     )]
     NoEncoder,
     /// A scored record has no codes, or codes of another sketch.
-    #[error("{}", sketch_text(log, *position, *found, *wanted))]
-    OtherSketch {
+    #[error("{}", codes_text(log, *position, *found, *wanted))]
+    Codes {
         /// The log of scored records.
         log: String,
         /// Where the record stands.
@@ -119,7 +119,7 @@ pub enum EngineError {
     ThreadEnded,
 }
 
-fn sketch_text(log: &str, position: Position, found: u64, wanted: u64) -> String {
+fn codes_text(log: &str, position: Position, found: u64, wanted: u64) -> String {
     let again = "score the documents again into a log of its own (scored.topic)";
     match found {
         0 => format!(

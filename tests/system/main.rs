@@ -9,6 +9,7 @@ mod broker;
 mod bad_input;
 mod crashes;
 mod curated;
+mod density;
 mod encoder;
 mod failures;
 mod kafka;

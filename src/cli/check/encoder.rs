@@ -3,15 +3,21 @@
 use kernels::{EncoderConfig, Pooling};
 
 use super::finding::{Finding, Status};
-use crate::config::Config;
+use crate::config::{Config, Stage};
 
 const WHAT: &str = "encoder";
 const FIX: &str = "set score.encoder to a Hugging Face directory of the BERT family, such as \
                    all-MiniLM-L6-v2, or to \"\" for none";
 
-/// The shape of the encoder that would be loaded, where one is configured. Its weights are not read.
+/// The shape of the encoder that would be loaded, where one is configured, and whether one is missing.
+/// Its weights are not read.
 pub(super) fn check(config: &Config) -> Option<Finding> {
-    let path = config.score.encoder.as_deref()?;
+    let Some(path) = config.score.encoder.as_deref() else {
+        // `curate` alone could do without.
+        let samples = config.select.iter().any(Stage::is_by_density);
+        let found = "none, and a stage selects by density";
+        return samples.then(|| Finding::new(Status::Fail, WHAT, found).fix(FIX));
+    };
     let shape = kernels::describe_encoder(path).map_err(|error| error.to_string());
     let hashed = shape.and_then(|shape| {
         let checked = config.sketch.lsh().check(shape.width);
