@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::llama::Llama;
 use crate::source::{Gguf, HuggingFace, Source};
 use crate::{
-    Config, CudaError, DeviceChoice, DeviceInfo, LanguageModel, ModelError, Tokenizer, cuda,
+    Config, CudaError, DeviceChoice, DeviceInfo, LanguageModel, LshConfig, ModelError, Tokenizer,
+    cuda,
 };
 
 /// Tokens of a batch on the CPU where the options leave the choice.
@@ -25,6 +26,11 @@ pub struct LoadOptions {
     pub batch_tokens_max: Option<usize>,
     /// The longest document that will be scored, if it is shorter than the model's context.
     pub document_tokens_max: usize,
+    /// Memory of a GPU that is left for others, in bytes, such as for a second model that is loaded
+    /// next; see [`encoder_gpu_bytes`](crate::encoder_gpu_bytes).
+    pub gpu_bytes_kept: u64,
+    /// The hashes that an encoder's embeddings get codes by, if any; a language model has none.
+    pub hashes: Option<LshConfig>,
 }
 
 impl Default for LoadOptions {
@@ -36,14 +42,16 @@ impl Default for LoadOptions {
             weight_bytes_max: 32 << 30,
             batch_tokens_max: None,
             document_tokens_max: usize::MAX,
+            gpu_bytes_kept: 0,
+            hashes: None,
         }
     }
 }
 
 impl LoadOptions {
-    /// The longest document of a model of this shape.
-    pub(crate) fn document_tokens(&self, config: &Config) -> usize {
-        self.document_tokens_max.min(config.context)
+    /// The longest document of a model with this context.
+    pub(crate) fn document_tokens(&self, context: usize) -> usize {
+        self.document_tokens_max.min(context)
     }
 }
 
@@ -138,7 +146,7 @@ fn load_on_cpu(
             limit_bytes: options.weight_bytes_max,
         });
     }
-    let document_tokens = options.document_tokens(source.config());
+    let document_tokens = options.document_tokens(source.config().context);
     let batch_tokens = options
         .batch_tokens_max
         .unwrap_or(CPU_BATCH_TOKENS.max(document_tokens));

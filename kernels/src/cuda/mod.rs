@@ -4,6 +4,7 @@
 //! built or to start. The forward pass is written against [`device::Device`]; tests run it in an
 //! emulator on the CPU.
 
+mod budget;
 mod compile;
 #[cfg(test)]
 mod compile_tests;
@@ -16,17 +17,22 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod gpu;
+mod grid;
 mod group;
 mod kernels;
 mod model;
 mod nvrtc;
 mod open;
+mod packed;
 mod parameters;
 mod plan;
 mod probe;
 mod ptxas;
 mod shape;
+mod site;
+mod slots;
 mod sources;
+mod tensor;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -34,6 +40,7 @@ mod work;
 
 pub use error::{CudaError, Version};
 pub(crate) use open::load;
-pub use open::{DeviceReport, KernelReport, inspect, probe};
+pub use open::{DeviceReport, inspect, probe};
 pub use probe::DeviceInfo;
 pub use ptxas::Resources;
+pub use site::KernelReport;
