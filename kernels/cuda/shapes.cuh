@@ -77,3 +77,55 @@ struct Documents {
     double* nll_nats;         // [documents]
     int documents, splits;
 };
+
+// ---- the encoder (BERT, arXiv 1810.04805) --------------------------------------------------------------------------
+//
+// LayerNorm comes after each addition to the stream, so the stream itself is normed: nothing is folded into weights.
+// Gains, biases and places are padded with zeros to Cp, which keeps the stream's padding zero.
+
+struct BertEmbed {
+    const uint32_t* ids;           // [T], below V
+    const bf16* table;             // [V, Cp]
+    const float* places;           // [positions, Cp], the embedding of token type 0 added
+    const uint32_t* positions;     // [T], of each row in its document
+    const float *gain, *bias;      // [Cp]
+    float* stream;                 // [T, Cp]
+    bf16* operand;                 // [T, Cp], the stream's copy
+    float epsilon;
+    int rows, channels, width;     // T, C, Cp
+};
+
+// A projection with its bias: queries, keys and values, or the feed-forward layer's first with its GELU.
+struct Linear {
+    const bf16* operand;               // [T, inner]
+    const bf16* weight;                // [N to whole tiles, inner]
+    const float* bias;                 // [N to a multiple of 64]
+    bf16* out;                         // [T, ld_out]
+    int rows, inner, columns, ld_out;  // T, a multiple of 64, N, distance of rows of `out`
+};
+
+// A projection with its bias that is added to the stream: attention's output, or the feed-forward layer's second.
+struct LinearAdd {
+    const bf16* operand;     // [T, inner]
+    const bf16* weight;      // [Cp to whole tiles, inner]
+    const float* bias;       // [Cp]
+    float* stream;           // [T, Cp], read and written
+    int rows, inner, width;  // T, a multiple of 64, Cp
+};
+
+struct LayerNorm {
+    float* stream;              // [T, Cp], normed in place
+    bf16* operand;              // [T, Cp], the stream's copy
+    const float *gain, *bias;   // [Cp]
+    float epsilon;
+    int rows, channels, width;  // T, C, Cp
+};
+
+struct Pool {
+    const float* stream;             // [T, Cp]
+    const uint32_t* bounds;          // [documents + 1], first row of each
+    float* embeddings;               // [documents, C]
+    int documents, channels, width;  // C, Cp
+    int first_token;                 // 1: a document's first row; 0: the mean of its rows
+    int normalize;                   // 1: scaled to length 1
+};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::compile::{Architecture, Compiled, Compiler};
 use super::error::Version;
-use super::kernels::{Family, Kernel, Kernels, head_widths};
+use super::kernels::{Family, Kernels, every};
 use super::nvrtc::{Nvrtc, VARIABLE};
 use super::ptxas::Resources;
 use super::sources;
@@ -25,23 +25,10 @@ fn nvrtc() -> Nvrtc {
     opened.expect("scripts/fetch-nvrtc fetches NVRTC")
 }
 
-fn kernels(family: Family) -> Vec<Kernel> {
-    let mut kernels: Vec<Kernel> = head_widths()
-        .flat_map(|width| {
-            Kernels::new(family, width)
-                .expect("a width of the list")
-                .all()
-        })
-        .collect();
-    kernels.sort_by_key(|kernel| kernel.name);
-    kernels.dedup();
-    kernels
-}
-
 fn check(capability: Version, family: Family) {
     let nvrtc = nvrtc();
     let architecture = Architecture::of(capability);
-    let kernels = kernels(family);
+    let kernels = every(family);
     let compiler = Compiler::new(&nvrtc, sources::HEADERS, architecture, None);
     let compiled = compiler.compile_all(&sources::of(&kernels)).unwrap();
     let mut resources: Vec<_> = compiled.iter().flat_map(|it| &it.resources).collect();

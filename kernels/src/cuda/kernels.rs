@@ -1,5 +1,11 @@
 //! Launch facts of every kernel; the `.cu` files hold the same numbers, and a test compares them.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the encoder's forward pass is not written yet")
+)]
+pub(crate) mod encoder;
+
 /// A kernel as it is launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kernel {
@@ -85,6 +91,17 @@ impl Kernels {
 /// Widths of heads that attention is made for.
 pub(crate) fn head_widths() -> impl Iterator<Item = usize> {
     ATTENTION.iter().map(|(width, _)| *width)
+}
+
+/// Every kernel of a family, of all models, once each, by name.
+#[cfg(test)]
+pub(crate) fn every(family: Family) -> Vec<Kernel> {
+    let decoders = head_widths().filter_map(|width| Kernels::new(family, width));
+    let mut kernels: Vec<Kernel> = decoders.flat_map(|kernels| kernels.all()).collect();
+    kernels.extend(encoder::EncoderKernels::new().all());
+    kernels.sort_by_key(|kernel| kernel.name);
+    kernels.dedup();
+    kernels
 }
 
 const EMBED: Kernel = Kernel {

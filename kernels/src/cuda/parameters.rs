@@ -3,9 +3,16 @@
 //! Sizes ending in `p` in the comments are padded with zeros to what a kernel's tiles need. All
 //! matrices are in rows; bf16 values are sixteen bits.
 
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the encoder's forward pass is not written yet")
+)]
+mod encoder;
+
 use std::ffi::c_void;
 
 use super::device::Address;
+pub(crate) use encoder::{BertEmbed, LayerNorm, Linear, LinearAdd, Pool};
 
 /// Something that a kernel takes by value.
 ///
@@ -30,6 +37,7 @@ macro_rules! parameters {
 parameters!(
     Embed, Projection, Residual, Attention, Head, Documents, TensorMap
 );
+parameters!(BertEmbed, Linear, LinearAdd, LayerNorm, Pool);
 
 /// Token embeddings to the residual stream.
 #[repr(C)]
@@ -203,5 +211,13 @@ mod tests {
             size_of::<TensorMap>(),
         ];
         assert_eq!(sizes, [48, 88, 56, 48, 72, 32, 128]);
+        let encoders = [
+            size_of::<BertEmbed>(),
+            size_of::<Linear>(),
+            size_of::<LinearAdd>(),
+            size_of::<LayerNorm>(),
+            size_of::<Pool>(),
+        ];
+        assert_eq!(encoders, [80, 48, 48, 48, 48]);
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{Emulated, Family, Kernels, Policy, SEPARATOR, Tiny, batch, documents, emulated, odd};
+use super::{Emulated, Family, Policy, SEPARATOR, Tiny, batch, documents, emulated, odd};
+use crate::cuda::kernels::Kernels;
 use crate::cuda::nvrtc::VARIABLE;
 use crate::cuda::open;
 use crate::{LanguageModel, LoadOptions};

@@ -7,7 +7,7 @@ mod tiny;
 
 use crate::cuda::decoder::Decoder;
 use crate::cuda::emulated::{Emulated, Landing, Policy};
-use crate::cuda::kernels::{Family, Kernels, head_widths};
+use crate::cuda::kernels::{Family, every};
 use crate::cuda::model::CudaLlama;
 use crate::cuda::plan::Plan;
 use crate::cuda::shape::Shape;
@@ -255,7 +255,7 @@ fn damaged_weights_are_told_by_the_document_they_spoil() {
 fn kernels_are_launched_as_their_sources_state() {
     let device = Emulated::new(Policy::PLAIN);
     for family in [Family::Ampere, Family::Hopper] {
-        for kernel in head_widths().flat_map(|width| Kernels::new(family, width).unwrap().all()) {
+        for kernel in every(family) {
             let facts = device.facts(kernel.file, kernel.name);
             let stated = [
                 facts.threads,

@@ -39,6 +39,26 @@ impl Bounded {
         Bounded { value, error }
     }
 
+    /// What fp32 makes of a sum.
+    pub(super) fn sum(terms: impl Iterator<Item = Bounded>) -> Self {
+        let (mut value, mut size, mut error, mut count) = (0.0, 0.0, 0.0, 0);
+        for term in terms {
+            value += term.value;
+            size += term.value.abs();
+            error += term.error;
+            count += 1;
+        }
+        let error = error + 4.0 * f64::from(count).sqrt() * FP32 * size;
+        Bounded { value, error }
+    }
+
+    /// 1/√x.
+    pub(super) fn reciprocal_root(self) -> Self {
+        let value = 1.0 / self.value.sqrt();
+        let error = value * (self.error / self.value / 2.0 + 4.0 * FP32);
+        Bounded { value, error }
+    }
+
     /// RMSNorm's factor, 1/√(Σ/channels + epsilon).
     pub(super) fn norm_scale(squares: Bounded, channels: usize, epsilon: f32) -> Self {
         let mean = squares.value / channels as f64 + f64::from(epsilon);

@@ -4,13 +4,17 @@
 //! ends at a guard page, so what is not written, or written past the end, shows.
 
 mod attention;
+mod bert_embed;
 mod bounded;
 mod documents;
 mod embed;
 mod gate_up;
 mod head;
 mod hopper;
+mod layer_norm;
 mod matrix;
+mod norm;
+mod pool;
 mod qkv;
 mod residual;
 mod version;
