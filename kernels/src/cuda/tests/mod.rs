@@ -12,6 +12,8 @@ mod gate_up;
 mod head;
 mod hopper;
 mod layer_norm;
+mod linear;
+mod linear_add;
 mod matrix;
 mod norm;
 mod pool;
