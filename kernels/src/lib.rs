@@ -31,9 +31,10 @@ pub use batch::Batch;
 pub use bert::{EncoderConfig, Pooling};
 pub use config::Config;
 pub use cuda::{
-    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
+    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, encoder_gpu_bytes,
+    inspect, inspect_encoder, probe,
 };
-pub use encoder::{Embeddings, Encoder, LoadedEncoder, load_encoder};
+pub use encoder::{Embeddings, Encoder, Encoding, LoadedEncoder, Wanted, load_encoder};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, describe, load};
 pub use lsh::{Lsh, LshConfig, LshError};

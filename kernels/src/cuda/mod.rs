@@ -1,9 +1,10 @@
-//! The reference model on an NVIDIA GPU, in bf16 with f32 accumulation.
+//! The reference model and encoders on an NVIDIA GPU, in bf16 with f32 accumulation.
 //!
 //! Kernels are compiled for the device found by NVRTC, so the binary needs nothing of CUDA to be
-//! built or to start. The forward pass is written against [`device::Device`]; tests run it in an
+//! built or to start. The forward passes are written against [`device::Device`]; tests run them in an
 //! emulator on the CPU.
 
+mod bert;
 mod budget;
 mod compile;
 #[cfg(test)]
@@ -38,6 +39,8 @@ mod tests;
 mod weights;
 mod work;
 
+pub(crate) use bert::load_encoder;
+pub use bert::{encoder_gpu_bytes, inspect_encoder};
 pub use error::{CudaError, Version};
 pub(crate) use open::load;
 pub use open::{DeviceReport, inspect, probe};

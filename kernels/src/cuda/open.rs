@@ -11,7 +11,7 @@ use super::shape::Shape;
 use super::site::{Built, KernelReport, Site};
 use crate::load::Placed;
 use crate::source::Source;
-use crate::{Config, LoadOptions, ModelError};
+use crate::{Config, LanguageModel, LoadOptions, ModelError};
 
 /// What a model would find on a device: for people who want to know before they run.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn load(
     separator: u32,
     ordinal: usize,
     options: &LoadOptions,
-) -> Result<Placed, ModelError> {
+) -> Result<Placed<dyn LanguageModel>, ModelError> {
     let site = Site::find(ordinal)?;
     let (shape, plan) = plan(source.config(), &site, options)?;
     let gpu = site.open(&site.build(&shape.kernels.all())?)?;

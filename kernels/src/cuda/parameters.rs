@@ -3,10 +3,6 @@
 //! Sizes ending in `p` in the comments are padded with zeros to what a kernel's tiles need. All
 //! matrices are in rows; bf16 values are sixteen bits.
 
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the encoder's forward pass is not written yet")
-)]
 mod encoder;
 
 use std::ffi::c_void;
