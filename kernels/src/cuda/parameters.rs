@@ -8,7 +8,7 @@ mod encoder;
 use std::ffi::c_void;
 
 use super::device::Address;
-pub(crate) use encoder::{BertEmbed, LayerNorm, Linear, LinearAdd, Pool};
+pub(crate) use encoder::{BertEmbed, Codes, LayerNorm, Linear, LinearAdd, Pool};
 
 /// Something that a kernel takes by value.
 ///
@@ -33,7 +33,7 @@ macro_rules! parameters {
 parameters!(
     Embed, Projection, Residual, Attention, Head, Documents, TensorMap
 );
-parameters!(BertEmbed, Linear, LinearAdd, LayerNorm, Pool);
+parameters!(BertEmbed, Linear, LinearAdd, LayerNorm, Pool, Codes);
 
 /// Token embeddings to the residual stream.
 #[repr(C)]
@@ -213,7 +213,8 @@ mod tests {
             size_of::<LinearAdd>(),
             size_of::<LayerNorm>(),
             size_of::<Pool>(),
+            size_of::<Codes>(),
         ];
-        assert_eq!(encoders, [80, 48, 48, 48, 48]);
+        assert_eq!(encoders, [80, 48, 48, 48, 48, 72]);
     }
 }

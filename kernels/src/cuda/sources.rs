@@ -46,6 +46,7 @@ const SOURCES: &[Text] = texts![
     "linear_add_sm90.cu",
     "layer_norm.cu",
     "pool.cu",
+    "codes.cu",
 ];
 
 /// The files that these kernels are in, once each.

@@ -25,6 +25,8 @@ pub(crate) struct EncoderKernels {
     pub(crate) linear_gelu: Kernel,
     /// Embeddings of documents.
     pub(crate) pool: Kernel,
+    /// Hashes of embeddings.
+    pub(crate) codes: Kernel,
 }
 
 impl EncoderKernels {
@@ -45,11 +47,12 @@ impl EncoderKernels {
             layer_norm: row("layer_norm", "layer_norm.cu"),
             linear_gelu,
             pool: POOL,
+            codes: CODES,
         })
     }
 
     /// All of them, in the order of the forward pass.
-    pub(crate) fn all(&self) -> [Kernel; 7] {
+    pub(crate) fn all(&self) -> [Kernel; 8] {
         [
             self.embed,
             self.linear,
@@ -58,6 +61,7 @@ impl EncoderKernels {
             self.layer_norm,
             self.linear_gelu,
             self.pool,
+            self.codes,
         ]
     }
 }
@@ -110,4 +114,15 @@ const POOL: Kernel = Kernel {
     shared_bytes: 7 * 4 * NORM_WIDTH_MAX as u32,
     tile_rows: 1,
     tile_columns: 1,
+};
+
+/// 128 channels of 32 documents in rows of 36, and 128 integers of each. A block of the grid's second
+/// dimension has as many whole rows of hashes as [`Kernel::tile_columns`] hashes make.
+const CODES: Kernel = Kernel {
+    name: "codes",
+    file: "codes.cu",
+    threads: 128,
+    shared_bytes: (128 * 36 + 32 * 128) * 4,
+    tile_rows: 32,
+    tile_columns: 128,
 };

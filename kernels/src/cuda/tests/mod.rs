@@ -6,6 +6,7 @@
 mod attention;
 mod bert_embed;
 mod bounded;
+mod codes;
 mod documents;
 mod embed;
 mod gate_up;
