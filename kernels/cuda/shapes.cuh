@@ -125,6 +125,7 @@ struct Pool {
     const float* stream;             // [T, Cp]
     const uint32_t* bounds;          // [documents + 1], first row of each
     float* embeddings;               // [documents, C]
+    float* checks;                   // [documents], 0 where all channels are finite, else NaN
     int documents, channels, width;  // C, Cp
     int first_token;                 // 1: a document's first row; 0: the mean of its rows
     int normalize;                   // 1: scaled to length 1

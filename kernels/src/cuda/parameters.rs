@@ -215,6 +215,6 @@ mod tests {
             size_of::<Pool>(),
             size_of::<Codes>(),
         ];
-        assert_eq!(encoders, [80, 48, 48, 48, 48, 72]);
+        assert_eq!(encoders, [80, 48, 48, 48, 56, 72]);
     }
 }

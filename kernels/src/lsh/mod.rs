@@ -36,10 +36,6 @@ pub struct Lsh {
 }
 
 /// What was drawn, as a kernel on a device reads it.
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the encoder's forward pass is not written yet")
-)]
 pub(crate) struct Tables<'a> {
     /// `[hashes/16 rounded up, dimensions, 16]`.
     pub(crate) directions: &'a [f32],
@@ -88,10 +84,6 @@ impl Lsh {
     }
 
     /// What was drawn, for `codes.cu`.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "the encoder's forward pass is not written yet")
-    )]
     pub(crate) fn tables(&self) -> Tables<'_> {
         let factors = self.folds.iter().flat_map(|fold| fold.factors());
         Tables {

@@ -1,15 +1,16 @@
-//! An encoder's weights and buffers on a device, all there before the first launch.
+//! An encoder's weights, hashes and buffers on a device, all there before the first launch.
 
+use super::hashes::Hashes;
 use super::plan::Plan;
 use super::shape::Shape;
 use super::weights;
-use crate::ModelError;
 use crate::bert::weights::{EMBEDDING_NORM, LayerPart};
 use crate::cuda::device::{Address, Device, SLOTS};
 use crate::cuda::error::CudaError;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::tensor::{Tensor, upload};
 use crate::source::safetensors::Safetensors;
+use crate::{Lsh, ModelError};
 
 /// An encoder that is loaded on a device.
 pub(crate) struct Encoder<D> {
@@ -24,6 +25,7 @@ pub(crate) struct Encoder<D> {
     pub(super) places: Address,
     pub(super) embedding_norm: Norm,
     pub(super) layers: Vec<Layer>,
+    pub(super) hashes: Option<Hashes>,
 }
 
 /// What the kernels of a pass hand on, for all rows; used again by every layer.
@@ -39,7 +41,7 @@ pub(super) struct Buffers {
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     pub(super) inputs: Address,
-    /// Embeddings, then codes.
+    /// As [`Layout`](super::hashes::Layout) has it.
     pub(super) results: Address,
 }
 
@@ -69,7 +71,7 @@ pub(super) struct Layer {
 }
 
 impl<D: Device> Encoder<D> {
-    /// Takes the memory planned, and fills it with the model's weights.
+    /// Takes the memory planned, and fills it with the model's weights and the hashes.
     ///
     /// # Errors
     /// [`ModelError::Cuda`] when the device fails; any other when a weight cannot be read.
@@ -78,6 +80,7 @@ impl<D: Device> Encoder<D> {
         shape: Shape,
         plan: Plan,
         tensors: &Safetensors,
+        lsh: Option<&Lsh>,
     ) -> Result<Self, ModelError> {
         let buffers = Buffers::new(&mut device, &shape, &plan)?;
         let mut slot = || -> Result<Slot, CudaError> {
@@ -89,6 +92,7 @@ impl<D: Device> Encoder<D> {
         let slots = [slot()?, slot()?];
         let table = upload(&mut device, &weights::table(&shape, tensors)?.values)?;
         let places = upload(&mut device, &weights::places(&shape, tensors)?)?;
+        let hashes = lsh.map(|lsh| Hashes::load(&mut device, lsh)).transpose()?;
         let mut reader = Reader {
             device: &mut device,
             shape: &shape,
@@ -106,6 +110,7 @@ impl<D: Device> Encoder<D> {
             table,
             places,
             embedding_norm,
+            hashes,
         })
     }
 }

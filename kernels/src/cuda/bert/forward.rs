@@ -1,8 +1,8 @@
 //! The forward pass of an encoder: which kernels run over a group, with what, on how many blocks.
 
 use super::encoder::{Buffers, Encoder, Layer, Linear, Norm};
-use crate::Pooling;
-use crate::cuda::device::Device;
+use super::hashes::Layout;
+use crate::cuda::device::{Address, Device, SLOTS};
 use crate::cuda::error::CudaError;
 use crate::cuda::grid::{Grids, launch_product};
 use crate::cuda::group::{Group, Sections};
@@ -10,26 +10,67 @@ use crate::cuda::kernels::Kernel;
 use crate::cuda::parameters::{self, Attention, BertEmbed, LayerNorm, LinearAdd, Parameter, Pool};
 use crate::cuda::slots::Forward;
 use crate::cuda::tensor::Tensor;
+use crate::{Pooling, Wanted};
 
-impl<D: Device> Forward for Encoder<D> {
-    /// Embeddings of the documents, `[documents, C]`.
-    type Output = Vec<f32>;
+/// An encoder that gives what is wanted of each group.
+pub(super) struct Wanting<'a, D> {
+    encoder: &'a mut Encoder<D>,
+    wanted: Wanted,
+    /// Documents of the group in each slot.
+    documents: [usize; SLOTS],
+}
+
+/// What a group gives: nothing of what is not wanted.
+pub(super) struct Results {
+    /// `[documents, C]`.
+    pub(super) embeddings: Vec<f32>,
+    /// `[documents]`, 0 where the embedding is finite.
+    pub(super) checks: Vec<f32>,
+    /// `[documents, R]`.
+    pub(super) codes: Vec<u16>,
+}
+
+impl<'a, D> Wanting<'a, D> {
+    /// An encoder with hashes, where codes are wanted.
+    pub(super) fn new(encoder: &'a mut Encoder<D>, wanted: Wanted) -> Self {
+        Wanting {
+            encoder,
+            wanted,
+            documents: [0; SLOTS],
+        }
+    }
+
+    /// First and last byte of what comes back of a slot's results.
+    fn fetched(&self, slot: usize) -> (usize, usize) {
+        let layout = self.encoder.layout(self.documents[slot]);
+        match self.wanted {
+            Wanted::Embeddings => (0, layout.codes),
+            Wanted::Codes => (layout.checks, layout.end),
+            Wanted::Both => (0, layout.end),
+        }
+    }
+}
+
+impl<D: Device> Forward for Wanting<'_, D> {
+    type Output = Results;
 
     fn begin(&mut self, slot: usize, group: &Group) -> Result<(), CudaError> {
+        let encoder = &mut *self.encoder;
         assert!(
-            0 < group.rows && group.rows <= self.plan.rows && group.documents <= group.rows,
+            0 < group.rows && group.rows <= encoder.plan.rows && group.documents <= group.rows,
             "a group fits the buffers planned for it"
         );
-        let place = self.slots[slot];
-        self.device.send(slot, place.inputs, &group.bytes)?;
+        self.documents[slot] = group.documents;
+        let place = encoder.slots[slot];
+        encoder.device.send(slot, place.inputs, &group.bytes)?;
         let grids = Grids {
-            family: self.shape.kernels.family,
+            family: encoder.shape.kernels.family,
             rows: group.rows,
-            multiprocessors: self.device.multiprocessors(),
+            multiprocessors: encoder.device.multiprocessors(),
         };
         let mut pass = Pass {
             sections: group.sections(place.inputs),
-            encoder: self,
+            encoder,
             group,
             grids,
         };
@@ -38,14 +79,40 @@ impl<D: Device> Forward for Encoder<D> {
             pass.layer(layer)?;
         }
         pass.pool(slot)?;
-        let bytes = 4 * group.documents * self.shape.config.width;
-        self.device.fetch(slot, place.results, bytes)
+        if self.wanted.codes() {
+            pass.codes(slot)?;
+        }
+        let (from, to) = self.fetched(slot);
+        let encoder = &mut *self.encoder;
+        let place = place.results.offset(from);
+        encoder.device.fetch(slot, place, to - from)
     }
 
-    fn finish(&mut self, slot: usize) -> Result<Vec<f32>, CudaError> {
-        let (values, _) = self.device.receive(slot)?.as_chunks();
-        Ok(values.iter().copied().map(f32::from_ne_bytes).collect())
+    fn finish(&mut self, slot: usize) -> Result<Results, CudaError> {
+        let layout = self.encoder.layout(self.documents[slot]);
+        let (from, to) = self.fetched(slot);
+        let bytes = self.encoder.device.receive(slot)?;
+        // A part that was not fetched is empty.
+        let part = |start: usize, end: usize| {
+            let place = |byte: usize| byte.clamp(from, to) - from;
+            &bytes[place(start)..place(end)]
+        };
+        Ok(Results {
+            embeddings: floats(part(0, layout.checks)),
+            checks: floats(part(layout.checks, layout.codes)),
+            codes: words(part(layout.codes, layout.end)),
+        })
     }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks();
+    values.iter().copied().map(f32::from_ne_bytes).collect()
+}
+
+fn words(bytes: &[u8]) -> Vec<u16> {
+    let (values, _) = bytes.as_chunks();
+    values.iter().copied().map(u16::from_ne_bytes).collect()
 }
 
 /// The launches of one group.
@@ -207,7 +274,8 @@ impl<D: Device> Pass<'_, D> {
         let parameters = Pool {
             stream: buffers.stream,
             bounds: self.sections.bounds,
-            embeddings: self.encoder.slots[slot].results,
+            embeddings: self.result(slot, |_| 0),
+            checks: self.result(slot, |layout| layout.checks),
             documents: self.group.documents as i32,
             channels: config.width as i32,
             width: shape.width as i32,
@@ -216,6 +284,27 @@ impl<D: Device> Pass<'_, D> {
         };
         let grid = [self.group.documents as u32, 1, 1];
         self.launch(kernel, grid, &[&parameters])
+    }
+
+    fn codes(&mut self, slot: usize) -> Result<(), CudaError> {
+        let (shape, documents) = (&self.encoder.shape, self.group.documents);
+        let hashes = self
+            .encoder
+            .hashes
+            .expect("codes are asked for with hashes");
+        let kernel = shape.kernels.codes;
+        let places = (
+            self.result(slot, |_| 0),
+            self.result(slot, |layout| layout.codes),
+        );
+        let parameters = hashes.parameters(places, [documents, shape.config.width]);
+        self.launch(kernel, hashes.grid(&kernel, documents), &[&parameters])
+    }
+
+    /// The address of a part of a slot's results.
+    fn result(&self, slot: usize, part: impl Fn(&Layout) -> usize) -> Address {
+        let layout = self.encoder.layout(self.group.documents);
+        self.encoder.slots[slot].results.offset(part(&layout))
     }
 
     fn rows(&self) -> i32 {

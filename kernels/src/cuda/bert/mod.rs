@@ -13,6 +13,7 @@
 
 mod encoder;
 mod forward;
+mod hashes;
 mod model;
 mod open;
 mod plan;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::encoder::Encoder;
+use super::forward::{Results, Wanting};
 use crate::batch::groups;
 use crate::cuda::device::Device;
 use crate::cuda::error::CudaError;
@@ -36,12 +37,12 @@ impl<D: Device> CudaBert<D> {
         CudaBert { info, encoder, lsh }
     }
 
-    /// Embeddings of documents, none of them empty, `[documents, C]`.
-    fn embeddings(&mut self, documents: &[&[u32]]) -> Result<Vec<f32>, CudaError> {
+    /// What is wanted of documents, none of them empty, in parts.
+    fn results(&mut self, documents: &[&[u32]], wanted: Wanted) -> Result<Vec<Results>, CudaError> {
         let (rows, queries) = (self.encoder.plan.rows, self.encoder.shape.queries);
         let groups = groups(documents, rows);
         let groups = groups.map(|documents| Group::encoded(documents, queries));
-        Ok(in_turn(&mut self.encoder, groups)?.concat())
+        in_turn(&mut Wanting::new(&mut self.encoder, wanted), groups)
     }
 }
 
@@ -57,26 +58,32 @@ impl<D: Device + Send> crate::Encoder for CudaBert<D> {
             false => None,
         };
         let filled: Vec<&[u32]> = batch.documents().filter(|ids| !ids.is_empty()).collect();
-        let width = self.encoder.shape.config.width;
-        let found = self.embeddings(&filled)?;
-        let values = spread(batch, &found, &vec![0.0; width]);
-        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-            let document = place / width;
+        let results = self.results(&filled, wanted)?;
+        let checks = spread(batch, results.iter().map(|it| it.checks.as_slice()), &[0.0]);
+        if let Some(document) = checks.iter().position(|check| *check != 0.0) {
             return Err(ScoreError::NotFinite { document });
         }
-        let codes = lsh.map(|lsh| lsh.codes(&values));
-        let embeddings = Embeddings::new(width, values);
-        Ok(Encoding {
-            embeddings: wanted.embeddings().then_some(embeddings),
-            codes,
-        })
+        let zeros = vec![0.0; self.encoder.shape.config.width];
+        let embeddings = wanted.embeddings().then(|| {
+            let found = results.iter().map(|it| it.embeddings.as_slice());
+            Embeddings::new(zeros.len(), spread(batch, found, &zeros))
+        });
+        let codes = lsh.map(|lsh| {
+            let found = results.iter().map(|it| it.codes.as_slice());
+            spread(batch, found, &lsh.codes(&zeros))
+        });
+        Ok(Encoding { embeddings, codes })
     }
 }
 
-/// A row of each document of the batch: in turn those found, and `empty` for a document without
+/// A row of each document of the batch: in turn those found in parts, and `empty` for a document without
 /// tokens.
-fn spread<T: Copy>(batch: &Batch, found: &[T], empty: &[T]) -> Vec<T> {
-    let mut found = found.chunks_exact(empty.len());
+fn spread<'a, T: Copy + 'a>(
+    batch: &Batch,
+    found: impl Iterator<Item = &'a [T]>,
+    empty: &[T],
+) -> Vec<T> {
+    let mut found = found.flat_map(|group| group.chunks_exact(empty.len()));
     let mut rows = Vec::with_capacity(batch.len() * empty.len());
     for document in batch.documents() {
         rows.extend_from_slice(match document.len() {

@@ -33,7 +33,7 @@ pub(crate) fn load_encoder(
     let gpu = site.open(&site.build(&shape.kernels.all())?)?;
     let document_tokens = options.document_tokens(config.positions);
     let batch_tokens = batch_tokens(plan.rows, document_tokens);
-    let encoder = Encoder::load(gpu, shape, plan, directory.tensors())?;
+    let encoder = Encoder::load(gpu, shape, plan, directory.tensors(), lsh.as_deref())?;
     Ok(Placed {
         model: Box::new(CudaBert::new(encoder, lsh, site.backend())),
         batch_tokens,

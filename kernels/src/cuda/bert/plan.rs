@@ -1,5 +1,6 @@
 //! Memory of an encoder on a device, counted before any of it is taken.
 
+use super::hashes::{self, Layout};
 use super::shape::Shape;
 use crate::Lsh;
 use crate::cuda::budget::Planned;
@@ -23,9 +24,9 @@ pub(crate) struct Plan {
     pub(crate) hidden: usize,
     /// A group's block, for each slot.
     pub(crate) inputs: usize,
-    /// Embeddings and codes of as many documents as rows, for each slot.
+    /// Embeddings, checks and codes of as many documents as rows, for each slot.
     pub(crate) results: usize,
-    /// All weights, and the directions of the hashes.
+    /// All weights, and the hashes.
     pub(crate) weights: u64,
 }
 
@@ -41,8 +42,8 @@ impl Plan {
             attended: rows * shape.width * 2,
             hidden: rows * shape.hidden * 2,
             inputs: Group::bytes_max(rows),
-            results: rows * (shape.config.width * 4 + codes * 2),
-            weights: weight_bytes(shape),
+            results: Layout::new(rows, shape.config.width, codes).end,
+            weights: weight_bytes(shape) + lsh.map_or(0, hashes::bytes),
         }
     }
 }

@@ -106,6 +106,8 @@ pub(crate) struct Pool {
     pub(crate) bounds: Address,
     /// `[documents, C]` f32, written.
     pub(crate) embeddings: Address,
+    /// `[documents]` f32, written: 0 where all channels are finite, else NaN.
+    pub(crate) checks: Address,
     /// How many documents.
     pub(crate) documents: i32,
     /// `C`.

@@ -48,7 +48,7 @@ pub(crate) fn emulated(
     let plan = Plan::new(&shape, lsh.as_deref(), rows);
     let device = EmulatedDevice::new(policy);
     let tensors = directory.tensors();
-    let encoder = Encoder::load(device, shape, plan, tensors).unwrap();
+    let encoder = Encoder::load(device, shape, plan, tensors, lsh.as_deref()).unwrap();
     CudaBert::new(encoder, lsh, "emulated".into())
 }
 

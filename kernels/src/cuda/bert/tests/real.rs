@@ -100,6 +100,7 @@ fn check(family: Family, wanted: impl Fn(&str) -> bool, rows: usize) {
         for (ours, theirs) in lists.filter(|(ours, theirs)| ours != theirs) {
             let to = |other: usize| cosine(&reference[of], &reference[other]);
             let (gap, name) = (to(ours) - to(theirs), &texts[of].name);
+            println!("{family:?} {name}: {ours} for {theirs}, {gap:.1e}");
             assert!(
                 gap.abs() <= tie(worst),
                 "neighbours of {name} differ by {gap}"
