@@ -4,8 +4,8 @@
 //     BM, rows                 128    128    128    128    128    128     64
 //     BN, keys of a step        64     64     64     64     64     32     32
 //     shared bytes           18432  30720  55296  67584  79872  69632 101376   (sm_86 and sm_89 allow 101376)
-//     registers, sm_80         143    185    255    255    255    247    255   (no spills; two blocks an SM allow 255)
-//     registers, sm_90a        143    190    255    255    255    247    255   (NVRTC 13.0)
+//     registers, sm_80         143    165    245    255    255    246    254   (no spills; two blocks an SM allow 255,
+//     registers, sm_90a        143    168    245    255    255    246    254   three 168; NVRTC 13.0)
 //
 // Limit, by arithmetic and not measured, of a token in a layer of SmolLM2-135M (H = 9, G = 3, D = 64) in documents of 512:
 //     products      4·D·H·(T + 1)/2 = 590,976 operations; 688,128 with the diagonal tiles' unused half (299 keys a row,

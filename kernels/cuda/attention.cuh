@@ -15,12 +15,18 @@
 // registers: the accumulators of two products of 8 columns are the operand of one of depth 16. Rows of shared memory are
 // D + 8 wide, an odd number of 16-byte pieces: the eight rows that an ldmatrix reads lie in different banks, and at
 // offsets known when compiled, which a swizzle's are not.
+//
+// A document of at most 32 rows leaves three of the four warps without a query. Where all its rows are seen, D is at most
+// 96 and all heads of a key head fit into 32 rows, the block of every fourth key head therefore takes four of them, a warp
+// each, and the blocks between do nothing: grid and work list do not change, and which way a document goes follows from
+// its own length.
 #pragma once
 #include "ptx.cuh"
 #include "shapes.cuh"
 
 template <int D> struct AttentionLaunch {
     static_assert(D % 16 == 0, "products are 16 deep");
+    static constexpr int WIDTH = D;
     static constexpr int WARPS = 4;
     static constexpr int BANDS = D <= 128 ? 2 : 1; // of 16 rows, of a warp: keys are read from shared memory once for two
     static constexpr int KEYS = D <= 96 ? 64 : 32;
@@ -31,13 +37,28 @@ template <int D> struct AttentionLaunch {
     static constexpr int BN = KEYS;
     static constexpr int THREADS = WARPS * 32;
     static constexpr int SHARED_BYTES = (BM + 4 * KEYS) * LD * 2;
-    static constexpr int MIN_BLOCKS = 2;
+    static constexpr int MIN_BLOCKS = D <= 32 ? 3 : 2;
+
+    DEVICE static int thread() { return threadIdx.x; }
 };
 
-// One block's share of the work: some queries of a document, all heads of one key head. Queries see the keys before them
-// and their own when CAUSAL, else all of their document.
-template <int D, bool CAUSAL> struct AttentionTile {
-    using Launch = AttentionLaunch<D>;
+// What one warp takes by itself of a document of at most KEYS rows: the block's memory is enough for one of its heads a
+// warp.
+template <int D> struct ShortAttention {
+    static constexpr int WIDTH = D, BANDS = 2, KEYS = 32;
+    static constexpr bool RESIDENT = AttentionLaunch<D>::RESIDENT;
+    static constexpr int LD = AttentionLaunch<D>::LD;
+    static constexpr int BM = BANDS * 16, THREADS = 32;
+    static constexpr int SHARED_BYTES = (BM + 2 * KEYS) * LD * 2;
+    static constexpr bool FITS = AttentionLaunch<D>::WARPS * SHARED_BYTES <= AttentionLaunch<D>::SHARED_BYTES;
+
+    DEVICE static int thread() { return threadIdx.x % 32; }
+};
+
+// The share of the work of one block, or of one warp, as Launch says: some queries of a document, all heads of one key
+// head. Queries see the keys before them and their own when CAUSAL, else all of their document.
+template <class Launch, bool CAUSAL> struct AttentionTile {
+    static constexpr int D = Launch::WIDTH;
 
     const bf16* document; // its first row of qkv
     bf16* out;            // the tile's first query
@@ -87,7 +108,7 @@ template <int D, bool CAUSAL> struct AttentionTile {
         static_assert(ROWS * PIECES % Launch::THREADS == 0, "every thread copies as much");
 #pragma unroll
         for (int j = 0; j < ROWS * PIECES / Launch::THREADS; j++) {
-            const int i = threadIdx.x + j * Launch::THREADS, r = i / PIECES, c = i % PIECES * 8;
+            const int i = Launch::thread() + j * Launch::THREADS, r = i / PIECES, c = i % PIECES * 8;
             cp_async16(smem_addr(to + r * Launch::LD + c), from(r, c), r < end);
         }
     }
@@ -95,13 +116,12 @@ template <int D, bool CAUSAL> struct AttentionTile {
 
 // A warp's bands of 16 rows: queries, running maxima and sums, and weighted values. A thread holds rows lane / 4 and
 // lane / 4 + 8 of each band; its sums are over its own columns until the end.
-template <int D, bool CAUSAL> struct AttentionWarp {
-    using Launch = AttentionLaunch<D>;
-    static constexpr int BANDS = Launch::BANDS, LD = Launch::LD;
+template <class Launch, bool CAUSAL> struct AttentionWarp {
+    static constexpr int D = Launch::WIDTH, BANDS = Launch::BANDS, LD = Launch::LD;
     static constexpr float SLACK = 8.f;
     using Scores = float[BANDS][Launch::KEYS / 8][4];
 
-    const AttentionTile<D, CAUSAL>& tile;
+    const AttentionTile<Launch, CAUSAL>& tile;
     bf16* const own;  // the warp's rows of queries in shared memory
     const int row0;   // its first row of the M tile
     const int lane;
@@ -109,9 +129,9 @@ template <int D, bool CAUSAL> struct AttentionWarp {
     float out[BANDS][D / 8][4] = {};
     float reference[BANDS][2], sum[BANDS][2] = {};
 
-    DEVICE AttentionWarp(const AttentionTile<D, CAUSAL>& tile, bf16* queries)
-        : tile(tile), own(queries + threadIdx.x / 32 * BANDS * 16 * LD), row0(threadIdx.x / 32 * BANDS * 16),
-          lane(threadIdx.x % 32) {
+    DEVICE AttentionWarp(const AttentionTile<Launch, CAUSAL>& tile, bf16* queries)
+        : tile(tile), own(queries + Launch::thread() / 32 * BANDS * 16 * LD),
+          row0(Launch::thread() / 32 * BANDS * 16), lane(threadIdx.x % 32) {
 #pragma unroll
         for (int band = 0; band < BANDS; band++) reference[band][0] = reference[band][1] = -INFINITY;
         if constexpr (Launch::RESIDENT) {
@@ -287,6 +307,33 @@ template <int D, bool CAUSAL> struct AttentionWarp {
     }
 };
 
+// A document of at most KEYS rows, whose queries are one band of a warp: each warp of the block takes a head of its own, so
+// that none idles and no warp waits for another.
+template <int D> DEVICE void attention_short(const Attention& p, const uint4& work, int first_head) {
+    using Launch = ShortAttention<D>;
+    SMEM_DYNAMIC(raw);
+    const int warp = threadIdx.x / 32, head = first_head + warp;
+    if (head >= p.kv_heads) return;
+    bf16* const queries = reinterpret_cast<bf16*>(raw + warp * Launch::SHARED_BYTES);
+    bf16* const keys = queries + Launch::BM * Launch::LD;
+    bf16* const values = keys + Launch::KEYS * Launch::LD;
+
+    const AttentionTile<Launch, false> tile(p, work, head);
+    tile.load_queries(queries);
+    tile.load_step(keys, tile.key_column, 0);
+    tile.load_step(values, tile.value_column, 0);
+    cp_commit();
+    cp_wait<0>(); // the copies of this lane, and behind the barrier those of the others
+    __syncwarp();
+    AttentionWarp<Launch, false> own(tile, queries);
+    typename AttentionWarp<Launch, false>::Scores scores;
+    own.multiply_keys(scores, keys);
+    if (tile.first_masked() == 0) own.hide_unseen(scores, 0);
+    own.weigh(scores, p.scale);
+    own.add_values(scores, values);
+    own.store();
+}
+
 template <int D, bool CAUSAL> DEVICE void attention(const Attention& p) {
     using Launch = AttentionLaunch<D>;
     constexpr int STAGE = Launch::KEYS * Launch::LD;
@@ -296,8 +343,16 @@ template <int D, bool CAUSAL> DEVICE void attention(const Attention& p) {
     bf16* const values = keys + 2 * STAGE;
 
     // Blocks start in this order: all key heads of the longest tile first.
-    const uint32_t block = blockIdx.y * gridDim.x + blockIdx.x;
-    const AttentionTile<D, CAUSAL> tile(p, p.work[block / p.kv_heads], block % p.kv_heads);
+    const uint32_t block = blockIdx.y * gridDim.x + blockIdx.x, kv_head = block % p.kv_heads;
+    const uint4 work = p.work[block / p.kv_heads];
+    if constexpr (!CAUSAL && ShortAttention<D>::FITS) {
+        using Short = ShortAttention<D>;
+        if (int(work.y) <= Short::KEYS && int(work.y) * (p.heads / p.kv_heads) <= Short::BM) {
+            if (kv_head % Launch::WARPS == 0) attention_short<D>(p, work, kv_head);
+            return; // the head is another block's
+        }
+    }
+    const AttentionTile<Launch, CAUSAL> tile(p, work, kv_head);
     const int steps = ceil_div(tile.keys, Launch::KEYS), first_masked = tile.first_masked();
 
     tile.load_queries(queries);
@@ -307,7 +362,7 @@ template <int D, bool CAUSAL> DEVICE void attention(const Attention& p) {
     cp_commit();
     cp_wait<1>();
     __syncthreads();
-    AttentionWarp<D, CAUSAL> warp(tile, queries);
+    AttentionWarp<Launch, CAUSAL> warp(tile, queries);
 
     for (int step = 0; step < steps; step++) {
         const int here = step % 2 * STAGE, next = STAGE - here;
@@ -319,7 +374,7 @@ template <int D, bool CAUSAL> DEVICE void attention(const Attention& p) {
         cp_commit();
 
         const bool seen = warp.sees(step);
-        typename AttentionWarp<D, CAUSAL>::Scores scores;
+        typename AttentionWarp<Launch, CAUSAL>::Scores scores;
         if (seen) {
             warp.multiply_keys(scores, keys + here);
             if (step >= first_masked) warp.hide_unseen(scores, step);

@@ -66,11 +66,28 @@ fn oracle_attention_of_every_group_size() {
     }
 }
 
+/// Documents that one warp takes by itself where all of their rows are seen, and such as it does not.
+#[test]
+fn oracle_attention_of_short_documents() {
+    for heads in [(12, 12), (5, 5), (1, 1), (8, 4), (12, 2)] {
+        for width in [16, 32, 64] {
+            Case::new(
+                Sight::Full,
+                width,
+                heads,
+                &[32, 1, 33, 31, 16, 5, 40, 2],
+                2.0,
+            )
+            .check();
+        }
+    }
+}
+
 #[test]
 fn oracle_attention_of_large_scores() {
     for spread in [50.0, 1e3, 1e6, 1e12] {
         for (sight, width) in kernels().filter(|(_, width)| [16, 64, 128].contains(width)) {
-            Case::new(sight, width, (6, 2), &[100, 1, 70], spread).check();
+            Case::new(sight, width, (6, 2), &[100, 1, 20, 70], spread).check();
         }
     }
 }
@@ -95,7 +112,7 @@ fn equal_scores_weigh_alike() {
 #[test]
 fn bits_do_not_depend_on_the_schedule_or_on_when_copies_land() {
     for (sight, width) in kernels() {
-        let case = Case::new(sight, width, (6, 2), &[3, 150, 64, 20], 2.0);
+        let case = Case::new(sight, width, (6, 2), &[3, 150, 64, 20, 32], 2.0);
         let expected = case.run(Policy::PLAIN);
         for landing in [Landing::Early, Landing::Late] {
             for seed in [0, 5, 6, 7] {
@@ -116,7 +133,7 @@ fn bits_do_not_depend_on_the_schedule_or_on_when_copies_land() {
 #[test]
 fn bits_do_not_depend_on_the_company() {
     for (sight, width) in kernels() {
-        let batch = Case::new(sight, width, (9, 3), &[7, 1, 150, 64, 43, 90], 2.0);
+        let batch = Case::new(sight, width, (9, 3), &[7, 1, 150, 10, 64, 43, 90], 2.0);
         let together = batch.run(Policy::PLAIN);
         for (number, &(row, length)) in batch.documents.iter().enumerate() {
             let mut alone = Case::new(sight, width, (9, 3), &[length], 2.0);
