@@ -86,3 +86,82 @@ fn weight_bytes(shape: &Shape) -> u64 {
     let tables = (config.vocabulary * width * 2 + config.positions * width * 4) as u64;
     tables + norm + config.layers as u64 * layer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encoder::Encoder;
+    use super::super::tests::{hashes, odd, random};
+    use super::*;
+    use crate::cuda::budget::TOKENS_WISHED;
+    use crate::cuda::emulated::{EmulatedDevice, Policy};
+    use crate::cuda::kernels::Family;
+    use crate::{EncoderConfig, LoadOptions, Pooling};
+
+    #[test]
+    fn minilm_takes_what_arithmetic_says() {
+        let config = EncoderConfig {
+            name: "all-MiniLM-L6-v2".into(),
+            layers: 6,
+            width: 384,
+            hidden: 1536,
+            heads: 12,
+            vocabulary: 30522,
+            positions: 512,
+            token_types: 2,
+            norm_epsilon: 1e-12,
+            tokens_max: 256,
+            pooling: Pooling::Mean,
+            normalised: true,
+        };
+        let shape = Shape::new(&config, Family::Hopper).unwrap();
+        let plan = Plan::new(&shape, None, TOKENS_WISHED);
+        // A layer's matrices in bf16, its biases and norms in f32; nothing here needs padding.
+        let layer = 2 * (4 * 384 * 384 + 2 * 384 * 1536) + 4 * (4 * 384 + 1536 + 384 + 4 * 384);
+        let tables = 2 * 30522 * 384 + 4 * 512 * 384 + 4 * 2 * 384;
+        assert_eq!(plan.weights, 6 * layer + tables);
+        // 384·(4 + 2) + 1152·2 + 384·2 + 1536·2 bytes a row, and the slots.
+        let slots = 2 * (Group::bytes_max(TOKENS_WISHED) + TOKENS_WISHED * 4 * (384 + 1));
+        assert_eq!(plan.batch_bytes(), (TOKENS_WISHED * 8448 + slots) as u64);
+    }
+
+    #[test]
+    fn an_encoder_takes_the_memory_that_was_planned() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = random(&folder, &odd());
+        let shape = Shape::new(&odd(), Family::Ampere).unwrap();
+        for lsh in [None, hashes(odd().width)] {
+            let lsh = lsh.as_deref();
+            let plan = Plan::new(&shape, lsh, 300);
+            let planned = plan.weight_bytes() + plan.batch_bytes();
+            let device = EmulatedDevice::new(Policy::PLAIN);
+            let tensors = directory.tensors();
+            let encoder = Encoder::load(device, shape.clone(), plan, tensors, lsh).unwrap();
+            assert_eq!(encoder.device.allocated_bytes(), planned);
+        }
+    }
+
+    #[test]
+    fn the_least_that_an_encoder_needs_is_what_a_language_model_leaves() {
+        use crate::cuda::budget::Budget;
+        let folder = tempfile::tempdir().unwrap();
+        random(&folder, &odd());
+        let mut options = LoadOptions::default();
+        let least = crate::encoder_gpu_bytes(folder.path(), &options).unwrap();
+        let shape = Shape::new(&odd(), Family::Hopper).unwrap();
+        let fit = |options: &LoadOptions, free_bytes| {
+            let budget = Budget::of(options, odd().positions, free_bytes);
+            budget.fit(|rows| Plan::new(&shape, None, rows))
+        };
+        assert!(fit(&options, least).is_ok());
+        assert!(
+            fit(&options, least - 1).is_err(),
+            "a byte less is too little"
+        );
+        options.gpu_bytes_kept = 1 << 30;
+        assert!(fit(&options, least + (1 << 30)).is_ok());
+        assert!(
+            fit(&options, least + (1 << 30) - 1).is_err(),
+            "what is kept is not taken"
+        );
+    }
+}

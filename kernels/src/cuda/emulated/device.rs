@@ -28,6 +28,11 @@ impl EmulatedDevice {
         }
     }
 
+    /// Memory that was allocated, without rounding.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.memory.iter().map(|memory| memory.len() as u64).sum()
+    }
+
     /// The values that begin at an address.
     fn bytes(&self, address: Address, count: usize) -> *mut u8 {
         let inside = |memory: &&Memory<u8>| {

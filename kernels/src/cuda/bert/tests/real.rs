@@ -99,10 +99,7 @@ fn check(family: Family, wanted: impl Fn(&str) -> bool, rows: usize) {
         for (ours, theirs) in lists.filter(|(ours, theirs)| ours != theirs) {
             let to = |other: usize| cosine(&reference[of], &reference[other]);
             let (gap, name) = (to(ours) - to(theirs), &texts[of].name);
-            assert!(
-                gap.abs() <= TIE,
-                "neighbours of {name} differ by {gap}"
-            );
+            assert!(gap.abs() <= TIE, "neighbours of {name} differ by {gap}");
         }
     }
 }
