@@ -1,11 +1,12 @@
-// codes[d, i] = fold_i(⌊hash_{n·i}(x)⌋, ..., ⌊hash_{n·i + n - 1}(x)⌋) of embedding x, hash_j(x) = w_j · x + b_j: the same
-// integers as kernels/src/lsh gives, to the bit. So a hash is one chain of fused multiply-adds in fp32, the channels in
-// order, and only hashes and documents run side by side.
+// codes[d, i] = fold_i(⌊hash_{n·i}(x)⌋, ..., ⌊hash_{n·i + n - 1}(x)⌋) of embedding x, hash_j(x) = w_j · x + b_j: the
+// same integers as kernels/src/lsh gives, to the bit. So a hash is one chain of fused multiply-adds in fp32, the channels
+// in order, and only hashes and documents run side by side.
 //
 // A block takes 32 documents and as many whole rows as have 128 hashes; a thread is a hash, with the sums of all its
 // documents; 128 threads; grid (ceil(documents/32), ceil(R / floor(128/n))). Embeddings pass through shared memory in
-// chunks of 128 channels, a channel's documents side by side, so that four of them are one load for the whole warp; then
-// threads fold rows. 34,816 B of shared memory; 98 registers for sm_80, 102 for sm_90a (NVRTC 13.0): four blocks an SM.
+// chunks of 128 channels, a channel's documents side by side, so that four of them are one load for the whole warp;
+// then threads fold rows. 34,816 B of shared memory; 98 registers for sm_80, 102 for sm_90a (NVRTC 13.0): four blocks an
+// SM.
 //
 // Floors for 384 channels and 128 rows of 4 on an H100 by arithmetic, a document: 196,608 multiply-adds, 5.9 ns at 67
 // TFLOP/s; directions are read for every 32 documents, 24.6 kB out of L2, 4.5 ns at 5.5 TB/s; 1.8 kB of device memory,
@@ -29,7 +30,8 @@ struct CodesTile {
     int document, row, rows;  // first document, first row, how many rows
 
     DEVICE explicit CodesTile(const Codes& codes)
-        : p(codes), document(int(blockIdx.x) * CodesLaunch::BM), row(int(blockIdx.y) * (CodesLaunch::BN / p.concatenated)),
+        : p(codes), document(int(blockIdx.x) * CodesLaunch::BM),
+          row(int(blockIdx.y) * (CodesLaunch::BN / p.concatenated)),
           rows(min(CodesLaunch::BN / p.concatenated, p.rows - row)) {}
 
     // The hash of this thread; threads that have none of their own repeat the first.
@@ -65,7 +67,7 @@ struct CodesTile {
         }
     }
 
-    // The cell of row `row + r` for a document's integers: (sum of factor · integer + addend mod 2^64) / 2^32 · B / 2^32.
+    // The cell of row `row + r` for a document's integers: (Σ factor · integer + addend mod 2^64) / 2^32 · B / 2^32.
     DEVICE uint16_t fold(const int* integers, int r) const {
         const uint64_t* const factors = p.factors + size_t(row + r) * p.concatenated;
         uint64_t sum = p.addends[row + r];

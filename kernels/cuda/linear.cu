@@ -4,8 +4,8 @@
 // registers (NVRTC 13.0). Two blocks an SM where 164 KiB allow it.
 //
 // Floors for MiniLM-L6 (C = 384, N = 1,152) on an H100 at 798 TFLOP/s and 3.0 TB/s, by arithmetic, a token and layer:
-// 0.88 MFLOP, 1.11 ns; 768 B read and 2,304 B written, 1.02 ns. The product bounds it, narrowly; see qkv.cu for mma.sync
-// there.
+// 0.88 MFLOP, 1.11 ns; 768 B read and 2,304 B written, 1.02 ns. The product bounds it, narrowly; see qkv.cu for
+// mma.sync there.
 #include "linear.cuh"
 #include "tile.cuh"
 

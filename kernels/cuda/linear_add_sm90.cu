@@ -17,7 +17,8 @@
 #include "walk_sm90.cuh"
 
 DEVICE void linear_add_sm90_block(const LinearAdd& p, const CUtensorMap& operand_map, const CUtensorMap& weight_map) {
-    run_tiles(ProductWalk(p.rows, p.width), Added<AddWithBias<SharedBias>, LinearAdd>{p}, p.inner, operand_map, weight_map);
+    const Added<AddWithBias<SharedBias>, LinearAdd> epilogue{p};
+    run_tiles(ProductWalk(p.rows, p.width), epilogue, p.inner, operand_map, weight_map);
 }
 
 KERNEL_MAPPED(linear_add_sm90, LinearAdd, LaunchSm90, linear_add_sm90_block)

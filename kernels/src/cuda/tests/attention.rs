@@ -68,17 +68,15 @@ fn oracle_attention_of_every_group_size() {
 
 /// Documents that one warp takes by itself where all of their rows are seen, and such as it does not.
 #[test]
-fn oracle_attention_of_short_documents() {
+fn oracle_attention_of_short_documents_under_every_policy() {
     for heads in [(12, 12), (5, 5), (1, 1), (8, 4), (12, 2)] {
         for width in [16, 32, 64] {
-            Case::new(
-                Sight::Full,
-                width,
-                heads,
-                &[32, 1, 33, 31, 16, 5, 40, 2],
-                2.0,
-            )
-            .check();
+            let lengths = [32, 1, 33, 31, 16, 5, 40, 2];
+            let case = Case::new(Sight::Full, width, heads, &lengths, 2.0);
+            let expected = case.check();
+            for policy in Policy::all() {
+                assert!(case.run(policy) == expected, "{heads:?}, {policy:?}");
+            }
         }
     }
 }
