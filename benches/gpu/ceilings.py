@@ -19,23 +19,11 @@ def product(device, rows, inner, columns):
     return (lambda: torch.matmul(left, right.T, out=out)), 2 * rows * inner * columns
 
 
-def ceilings(device, shape, rows):
-    """By name: what to run, how much it does, and the unit of the rate."""
-    width, hidden = shape["hidden_size"], shape["intermediate_size"]
-    heads, kv_heads = shape["num_attention_heads"], shape["num_key_value_heads"]
-    head = shape.get("head_dim") or width // heads
+def ceilings(device, products):
+    """By name: what to run, how much it does, and the unit of the rate. `products` holds sizes by name."""
     large = 8192 if device.type == "cuda" else 256
     size = 1 << 30 if device.type == "cuda" else 1 << 20
-    products = {
-        f"product, {large} cubed": (large, large, large),
-        "product, qkv": (rows, width, (heads + 2 * kv_heads) * head),
-        "product, attention's output": (rows, heads * head, width),
-        "product, gate and up": (rows, width, 2 * hidden),
-        "product, down": (rows, hidden, width),
-        # All logits of fewer rows: they would take 6 GB of all.
-        "product, lm head": (rows // 4, width, shape["vocab_size"]),
-    }
     all_of_them = {"copy": (*copied_bytes(device, size), 1e12, "TB/s")}
-    for name, sizes in products.items():
-        all_of_them[name] = (*product(device, *sizes), 1e12, "TFLOP/s")
+    for name, sizes in ({f"{large} cubed": (large, large, large)} | products).items():
+        all_of_them[f"product, {name}"] = (*product(device, *sizes), 1e12, "TFLOP/s")
     return all_of_them

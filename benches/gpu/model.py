@@ -51,6 +51,21 @@ def separator(directory):
     return (tokenizer["model"]["vocab"] | added).get(END_OF_TEXT, begin)
 
 
+def products(shape, rows):
+    """Rows, inner size and columns of the model's products."""
+    width, hidden = shape["hidden_size"], shape["intermediate_size"]
+    heads, kv_heads = shape["num_attention_heads"], shape["num_key_value_heads"]
+    head = shape.get("head_dim") or width // heads
+    return {
+        "qkv": (rows, width, (heads + 2 * kv_heads) * head),
+        "attention's output": (rows, heads * head, width),
+        "gate and up": (rows, width, 2 * hidden),
+        "down": (rows, hidden, width),
+        # All logits of fewer rows: they would take 6 GB of all.
+        "lm head": (rows // 4, width, shape["vocab_size"]),
+    }
+
+
 def operations_per_token(shape, lengths):
     """Mean over the tokens of these documents, as Config::operations_per_token: a product and a sum are two."""
     width, heads = shape["hidden_size"], shape["num_attention_heads"]

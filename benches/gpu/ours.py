@@ -20,8 +20,8 @@ def environment():
 class Ours:
     name = "riffle"
 
-    def __init__(self, binary, model, ids, device):
-        command = [binary, "--model", str(model), "--ids", str(ids), "--device", device, "--on-request"]
+    def __init__(self, binary, options, device):
+        command = [binary, *map(str, options), "--device", device, "--on-request"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
         self.notes = []
@@ -42,11 +42,14 @@ class Ours:
             raise RuntimeError(f"{verb} {mix}: {fields[0]}")
         return fields[2]
 
-    def seconds(self, mix):
-        return float(self.ask("score", mix))
+    def seconds(self, work, mix):
+        return float(self.ask(work, mix))
 
-    def nll(self, mix):
-        return json.loads(self.ask("nll", mix))
+    def tokens(self, mix):
+        return int(float(self.ask("tokens", mix)))
+
+    def results(self, mix):
+        return json.loads(self.ask("results", mix))
 
     def close(self):
         self.process.stdin.close()

@@ -18,11 +18,10 @@ This has not been run on a device yet.
 """
 
 import argparse
+import functools
 import json
 import pathlib
-import statistics
 import tempfile
-import time
 
 import torch
 import transformers
@@ -30,6 +29,7 @@ import transformers
 import accuracy
 import ceilings
 import documents as cut
+import harness
 import model as models
 import ours
 import theirs
@@ -52,40 +52,16 @@ def arguments():
     return parser.parse_args()
 
 
-class Bench:
+class Bench(harness.Harness):
     def __init__(self, options, directory):
+        super().__init__(options.device, options.rounds)
         self.options, self.directory = options, directory
-        self.device = torch.device(options.device)
         self.shape = json.loads((directory / "config.json").read_text())
         self.separator = models.separator(directory)
         vocabulary = self.shape["vocab_size"]
         self.mixes = {mix: cut.documents(mix, options.tokens, vocabulary) for mix in cut.MIXES}
         self.golden = [text["ids"] for text in json.loads(GOLDEN.read_text())["texts"] if text["ids"]]
         self.golden = [[n % vocabulary for n in ids] for ids in self.golden]
-        self.figures, self.seconds, self.notes = [], {}, []
-
-    def figure(self, name, value, unit):
-        self.figures.append({"name": name, "value": value, "unit": unit})
-        print(f"figure\t{name}\t{value:.6g}\t{unit}", flush=True)
-
-    def wait(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def time(self, work, times=1):
-        self.wait()
-        started = time.perf_counter()
-        for _ in range(times):
-            work()
-        self.wait()
-        return (time.perf_counter() - started) / times
-
-    def used_bytes(self):
-        """Memory in use on the device, by whomever."""
-        if self.device.type != "cuda":
-            return 0
-        free, total = torch.cuda.mem_get_info()
-        return total - free
 
     def start_ours(self, scratch):
         """The running binary. Its memory is taken before its first launch: what the device has less of is the peak."""
@@ -93,10 +69,10 @@ class Bench:
         ids.write_text(json.dumps(self.mixes | {ACCURACY: self.golden}))
         self.wait()
         before = self.used_bytes()
-        running = ours.Ours(self.options.binary, self.directory, ids, self.options.device)
+        running = ours.Ours(self.options.binary, ["--model", self.directory, "--ids", ids], self.options.device)
         self.notes += running.notes
         for mix in cut.MIXES:
-            running.seconds(mix)
+            running.seconds("score", mix)
         self.figure("memory, riffle, with its context", (self.used_bytes() - before) / 1e9, "GB")
         return running
 
@@ -104,75 +80,39 @@ class Bench:
         """A contestant with the best budget for each mix, warmed up; its peak memory is printed."""
         contestant = kind(model, self.separator, self.device)
         for mix, documents in self.mixes.items():
-            tried = {}
-            for budget in BUDGETS:
-                contestant.prepare(mix, documents, budget)
-                try:
-                    contestant.nll(mix)
-                    tried[budget] = self.time(lambda: contestant.nll(mix))
-                except torch.OutOfMemoryError:
-                    torch.cuda.empty_cache()
-            best = min(tried, key=tried.get)
-            contestant.prepare(mix, documents, best)
+            prepare, nll = functools.partial(contestant.prepare, mix, documents), functools.partial(contestant.nll, mix)
+            best = self.fastest(BUDGETS, prepare, nll)
             self.figure(f"padded tokens a batch, {kind.name}, {mix}", best, "tokens")
-            self.peak(f"memory, {kind.name}, {mix}", lambda: contestant.nll(mix))
+            self.peak(f"memory, {kind.name}, {mix}", nll)
         return contestant
 
-    def peak(self, name, work):
-        if self.device.type != "cuda":
-            return work()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        self.figure(name, torch.cuda.max_memory_allocated() / 1e9, "GB")
-        torch.cuda.empty_cache()
-
-    def rounds(self, contestants):
-        """Seconds of every mix by every contestant, and of every ceiling, round by round."""
-        limits = ceilings.ceilings(self.device, self.shape, min(32768, self.options.tokens))
-        for work, *_ in limits.values():
-            self.time(work, 3)
-        for number in range(self.options.rounds):
-            for name, (work, *_) in limits.items():
-                self.seconds.setdefault(name, []).append(self.time(work, 10))
-            order = contestants[number % len(contestants) :] + contestants[: number % len(contestants)]
-            for mix in self.mixes:
-                for contestant in order:
-                    riffle = isinstance(contestant, ours.Ours)
-                    taken = contestant.seconds(mix) if riffle else self.time(lambda: contestant.nll(mix))
-                    self.seconds.setdefault(f"{contestant.name}, {mix}", []).append(taken)
-        for name, (_, amount, scale, unit) in limits.items():
-            self.figure(name, amount / statistics.median(self.seconds[name]) / scale, unit)
+    def score(self, mix, contestant):
+        if isinstance(contestant, ours.Ours):
+            return contestant.seconds("score", mix)
+        return self.time(lambda: contestant.nll(mix))
 
     def rates(self, contestants):
-        largest = max(value["value"] for value in self.figures if value["name"].startswith("product, "))
+        names = [contestant.name for contestant in contestants]
         for mix, documents in self.mixes.items():
             lengths = [len(ids) for ids in documents]
             operations = models.operations_per_token(self.shape, lengths)
-            for contestant in contestants:
-                rate = sum(lengths) / statistics.median(self.seconds[f"{contestant.name}, {mix}"])
-                self.figure(f"{contestant.name}, {mix}", rate, "tokens/s")
-                share = rate * operations / (largest * 1e12)
-                self.figure(f"{contestant.name}, {mix}, share of the largest product's speed", share, "")
-            self.ratios(mix, contestants)
-
-    def ratios(self, mix, contestants):
-        riffle = self.seconds.get(f"{ours.Ours.name}, {mix}")
-        for contestant in contestants if riffle else []:
-            if contestant.name != ours.Ours.name:
-                pairs = zip(self.seconds[f"{contestant.name}, {mix}"], riffle)
-                ratio = statistics.median(other / own for other, own in pairs)
-                self.figure(f"riffle over {contestant.name}, {mix}", ratio, "times")
+            for name in names:
+                share = self.rate(f"{name}, {mix}", sum(lengths)) * operations / self.largest_product()
+                self.figure(f"{name}, {mix}, share of the largest product's speed", share, "")
+            if ours.Ours.name in names:
+                self.ratios(mix, ours.Ours.name, [name for name in names if name != ours.Ours.name])
 
     def errors(self, contestants):
         exact = accuracy.reference(self.directory, self.separator, self.device, ACCURACY, self.golden)
         lengths = [len(ids) for ids in self.golden]
         for contestant in contestants:
-            if not isinstance(contestant, ours.Ours):
+            if isinstance(contestant, ours.Ours):
+                nats = contestant.results(ACCURACY)
+            else:
                 contestant.prepare(ACCURACY, self.golden, BUDGETS[0])
-            errors = accuracy.errors(contestant.nll(ACCURACY), exact, lengths)
-            for what, nats in errors.items():
-                self.figure(f"error of documents' means, {contestant.name}, {what}", nats, "nats")
+                nats = contestant.nll(ACCURACY)
+            for what, off in accuracy.errors(nats, exact, lengths).items():
+                self.figure(f"error of documents' means, {contestant.name}, {what}", off, "nats")
 
     def run(self, scratch):
         contestants = [self.start_ours(scratch)] if self.options.binary else []
@@ -180,19 +120,15 @@ class Bench:
             model = theirs.load(self.directory, self.device)
             kinds = [theirs.Transformers] if self.options.no_compile else [theirs.Transformers, theirs.Compiled]
             contestants += [self.start_theirs(kind, model) for kind in kinds]
-            self.rounds(contestants)
+            rows = min(32768, self.options.tokens)
+            limits = ceilings.ceilings(self.device, models.products(self.shape, rows))
+            works = {mix: functools.partial(self.score, mix) for mix in self.mixes}
+            self.take_turns(limits, works, contestants)
             self.rates(contestants)
             self.errors(contestants)
         finally:
             if self.options.binary:
                 contestants[0].close()
-
-    def results(self):
-        device = torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu"
-        versions = {module.__name__: module.__version__ for module in (torch, transformers)}
-        weights = str(self.options.model) if self.options.model else "random"
-        about = {"device": device, "versions": versions, "weights": weights, "rounds": self.options.rounds}
-        return about | {"notes": self.notes, "figures": self.figures, "seconds": self.seconds}
 
 
 def main():
@@ -206,7 +142,9 @@ def main():
         bench = Bench(options, directory)
         bench.run(scratch)
     if options.out:
-        options.out.write_text(json.dumps(bench.results(), indent=1))
+        versions = {module.__name__: module.__version__ for module in (torch, transformers)}
+        weights = str(options.model) if options.model else "random"
+        options.out.write_text(json.dumps(bench.results(versions=versions, weights=weights), indent=1))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@
 // The tensor maps that a launch needs, all of bf16, two-dimensional, inner dimension the columns, element strides 1,
 // CU_TENSOR_MAP_SWIZZLE_128B, no interleave, L2 promotion 256 B, out-of-range fill NONE (which means zeros):
 //
-//   kernel         operand_map                                    weight_map
-//   qkv_sm90       operand [rows, inner], box 64 x 128 rows       weight [Np, inner], box 64 x 192 rows
-//   gate_up_sm90   the same                                       weight [Np, inner], box 64 x 192 rows
-//   residual_sm90  the same                                       weight [Np, inner], box 64 x 192 rows
-//   head_sm90      the same                                       weight [Vp, inner], box 64 x 192 rows
+//   operand_map  operand [rows, inner], box 64 x 128 rows
+//   weight_map   weight [Np or Vp, inner], box 64 x 192 rows
 //
 // `inner` is a multiple of 64; the row pitch is 2 * inner bytes. Rows outside a map read as zeros, so neither Np nor Vp
 // has to be a multiple of 192 here, and the operand's map may span a buffer of more rows than the batch has: what is

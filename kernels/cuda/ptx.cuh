@@ -149,6 +149,28 @@ DEVICE float reciprocal_fast(float x) {
 #endif
 }
 
+// a·b + c rounded once, subnormal numbers kept, whatever the compiler is told of floats.
+DEVICE float fused(float a, float b, float c) {
+#ifdef EMULATED
+    return fmaf(a, b, c);
+#else
+    float d;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(d) : "f"(a), "f"(b), "f"(c));
+    return d;
+#endif
+}
+
+// x rounded down, the nearest integer there is where that is too large, and 0 for a NaN.
+DEVICE int floor_to_int(float x) {
+#ifdef EMULATED
+    return emulator::floor_to_int(x);
+#else
+    int n;
+    asm("cvt.rmi.s32.f32 %0, %1;" : "=r"(n) : "f"(x));
+    return n;
+#endif
+}
+
 // ---- shared memory and asynchronous copies -------------------------------------------------------------------------
 
 // The 32-bit address that the instructions below take.

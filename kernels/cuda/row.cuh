@@ -57,8 +57,8 @@ class Row {
     // Stores (x - mean) / sqrt(variance + epsilon) · gain + bias as fp32 and as bf16, mean and variance over the first
     // `channels` columns (arXiv 1607.06450). The variance is of what the mean leaves: a difference of two large sums
     // would lose its digits. Four columns are stored before the next four's gains are loaded, which saves registers.
-    DEVICE void store_normed(const float* gain, const float* bias, float epsilon, int channels, int width, float* stream,
-                             bf16* operand) {
+    DEVICE void store_normed(const float* gain, const float* bias, float epsilon, int channels, int width,
+                             float* stream, bf16* operand) {
         const float mean = sum(channels, [](float x) { return x; }) / float(channels);
         const float squares = sum(channels, [&](float x) { return (x - mean) * (x - mean); });
         const float scale = 1.f / sqrtf(squares / float(channels) + epsilon);

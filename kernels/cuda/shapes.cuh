@@ -125,7 +125,20 @@ struct Pool {
     const float* stream;             // [T, Cp]
     const uint32_t* bounds;          // [documents + 1], first row of each
     float* embeddings;               // [documents, C]
+    float* checks;                   // [documents], 0 where all channels are finite, else NaN
     int documents, channels, width;  // C, Cp
     int first_token;                 // 1: a document's first row; 0: the mean of its rows
     int normalize;                   // 1: scaled to length 1
+};
+
+// Locality-sensitive hashes of embeddings, as kernels/src/lsh draws and defines them.
+struct Codes {
+    const float* embeddings;        // [documents, C]
+    const float* directions;        // [hashes/16 rounded up, C, 16], over the buckets' width
+    const float* offsets;           // [hashes to a multiple of 16], over the buckets' width
+    const uint64_t* factors;        // [R, n], of the folding of each row
+    const uint64_t* addends;        // [R]
+    uint16_t* codes;                // [documents, R]
+    int documents, channels;        // C
+    int rows, concatenated, cells;  // R, n at most 16, B at most 65,536: row i folds hashes n·i to n·i + n - 1
 };

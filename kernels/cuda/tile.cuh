@@ -220,3 +220,36 @@ template <class Epilogue> DEVICE void project(const Projection& p) {
         });
     });
 }
+
+// A product of the operand with one tile of the weight for each block; `finish` as for multiply_tiles, with the place of
+// the block's tile.
+template <class Parameters, class Finish> DEVICE void multiply_tile(const Parameters& p, int columns, Finish finish) {
+    SMEM_DYNAMIC(shared);
+    const Place place(p.rows, columns);
+    const Product product{p.operand, p.weight, p.rows, p.inner, columns, place.row, place.column, 1};
+    Feed feed(product, shared);
+    multiply_tiles(product, feed, [&](int column, Accumulators& sums) { finish(place, column, sums); });
+}
+
+// A product whose rows `Epilogue` finishes one by one, with nothing but the parameters: linear and linear_gelu.
+template <class Epilogue, class Parameters> DEVICE void finish_product(const Parameters& p) {
+    multiply_tile(p, p.columns, [&](const Place& place, int column, Accumulators& sums) {
+        const Epilogue epilogue(p, column);
+        sums.each_row([&](int index, Slice& x) { epilogue(place.row + Accumulators::row_of(index), x); });
+    });
+}
+
+// A product that is added to the stream: residual and linear_add. The next row's part of the stream is loaded under the
+// work on this one.
+template <class Epilogue, class Parameters> DEVICE void add_product(const Parameters& p) {
+    multiply_tile(p, p.width, [&](const Place& place, int column, Accumulators& sums) {
+        const Epilogue epilogue{p, column};
+        const int row = place.row + Accumulators::row_of(0);
+        typename Epilogue::Before before[2];
+        epilogue.load(row, before[0]);
+        sums.each_row([&](int index, Slice& x) {
+            if (index + 1 < Accumulators::ROWS) epilogue.load(row + 8 * (index + 1), before[(index + 1) % 2]);
+            epilogue(row + 8 * index, before[index % 2], x);
+        });
+    });
+}

@@ -78,3 +78,41 @@ template <class Policy> struct Normed {
         });
     }
 };
+
+// A policy that needs nothing but the parameters.
+template <class Policy, class Parameters> struct Finished {
+    const Parameters& p;
+
+    DEVICE void begin(const Turn&) {}
+    DEVICE void end(const AccumulatorsSm90& d, const Turn& turn) {
+        each_slice(d, turn, p.columns, [&](int column) {
+            return [&, policy = Policy(p, column)](int index, Slice& x) {
+                policy(product_row(turn, warp_row(index)), x);
+            };
+        });
+    }
+};
+
+// A policy that adds to the stream.
+template <class Policy, class Parameters> struct Added {
+    const Parameters& p;
+
+    // Has the tile's part of the stream brought to L2 under the product: a row for each lane. No registers are left to
+    // load the next row under the work on this one.
+    DEVICE void begin(const Turn& turn) {
+        const int row = product_row(turn, int(threadIdx.x % 32));
+        const int columns = min(TileSm90::BN, p.width - turn.column);
+        if (row < p.rows) prefetch(p.stream + size_t(row) * p.width + turn.column, columns * int(sizeof(float)));
+    }
+
+    DEVICE void end(const AccumulatorsSm90& d, const Turn& turn) {
+        each_slice(d, turn, p.width, [&](int column) {
+            return [&, policy = Policy{p, column}](int index, Slice& x) {
+                const int row = product_row(turn, warp_row(index));
+                typename Policy::Before before;
+                policy.load(row, before);
+                policy(row, before, x);
+            };
+        });
+    }
+};

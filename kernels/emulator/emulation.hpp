@@ -47,6 +47,12 @@ inline uint16_t round_bf16(float x) {
     return uint16_t((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+inline int floor_to_int(float x) {
+    if (!(x == x)) return 0;
+    if (x >= 2147483648.f) return INT32_MAX;
+    return x < -2147483648.f ? INT32_MIN : int(floorf(x));
+}
+
 unsigned char* shared_memory();
 uint32_t shared_address(const void* p);
 void copy_async(uint32_t to, const void* from, bool valid);

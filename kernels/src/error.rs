@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::CudaError;
+use crate::{CudaError, LshError};
 
 /// Why a model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,9 @@ pub enum ModelError {
     /// The GPU cannot be used.
     #[error(transparent)]
     Cuda(#[from] CudaError),
+    /// The hashes of an encoder's codes cannot be drawn.
+    #[error(transparent)]
+    Hashes(#[from] LshError),
     /// The worker threads cannot be started.
     #[error("cannot start {threads} threads for the model: {source}")]
     Threads {
@@ -143,6 +146,9 @@ pub enum ScoreError {
     /// The GPU failed.
     #[error(transparent)]
     Cuda(#[from] CudaError),
+    /// Codes are wanted of an encoder without hashes.
+    #[error("the encoder was loaded without hashes to make codes by; give it some")]
+    NoHashes,
     /// What the model gives for a document is not a number.
     #[error(
         "the model's result for document {document} of the batch is not finite; its weights are \

@@ -32,9 +32,12 @@ pub use bert::{EncoderConfig, Pooling};
 pub use config::Config;
 pub use cpu::backend as cpu_backend;
 pub use cuda::{
-    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, inspect, probe,
+    CudaError, DeviceInfo, DeviceReport, KernelReport, Resources, Version, encoder_gpu_bytes,
+    inspect, inspect_encoder, probe,
 };
-pub use encoder::{Embeddings, Encoder, LoadedEncoder, describe_encoder, load_encoder};
+pub use encoder::{
+    Embeddings, Encoder, Encoding, LoadedEncoder, Wanted, describe_encoder, load_encoder,
+};
 pub use error::{ModelError, ScoreError, TokenizeError};
 pub use load::{LoadOptions, Loaded, describe, load};
 pub use lsh::{Lsh, LshConfig, LshError};

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::llama::Llama;
 use crate::source::{Gguf, HuggingFace, Source};
 use crate::{
-    Config, CudaError, DeviceChoice, DeviceInfo, LanguageModel, ModelError, Tokenizer, cuda,
+    Config, CudaError, DeviceChoice, DeviceInfo, LanguageModel, Lsh, LshConfig, LshError,
+    ModelError, Tokenizer, cuda,
 };
 
 /// Tokens of a batch on the CPU where the options leave the choice.
@@ -25,6 +26,11 @@ pub struct LoadOptions {
     pub batch_tokens_max: Option<usize>,
     /// The longest document that will be scored, if it is shorter than the model's context.
     pub document_tokens_max: usize,
+    /// Memory of a GPU that is left for others, in bytes, such as for a second model that is loaded
+    /// next; see [`encoder_gpu_bytes`](crate::encoder_gpu_bytes).
+    pub gpu_bytes_kept: u64,
+    /// The hashes that an encoder's embeddings get codes by, if any; a language model has none.
+    pub hashes: Option<LshConfig>,
 }
 
 impl Default for LoadOptions {
@@ -36,14 +42,43 @@ impl Default for LoadOptions {
             weight_bytes_max: 32 << 30,
             batch_tokens_max: None,
             document_tokens_max: usize::MAX,
+            gpu_bytes_kept: 0,
+            hashes: None,
         }
     }
 }
 
 impl LoadOptions {
-    /// The longest document of a model of this shape.
-    pub(crate) fn document_tokens(&self, config: &Config) -> usize {
-        self.document_tokens_max.min(config.context)
+    /// The longest document of a model with this context.
+    pub(crate) fn document_tokens(&self, context: usize) -> usize {
+        self.document_tokens_max.min(context)
+    }
+
+    /// The hashes, drawn for embeddings of so many channels.
+    pub(crate) fn draw_hashes(&self, dimensions: usize) -> Result<Option<Lsh>, LshError> {
+        let hashes = self.hashes.clone();
+        hashes
+            .map(|hashes| Lsh::new(hashes, dimensions))
+            .transpose()
+    }
+
+    /// Tokens at which a batch is best handed to a model on the CPU.
+    pub(crate) fn cpu_batch_tokens(&self, document_tokens: usize) -> usize {
+        let own_choice = CPU_BATCH_TOKENS.max(document_tokens);
+        self.batch_tokens_max.unwrap_or(own_choice)
+    }
+
+    /// Passes when so many weights in f32 are within the limit.
+    pub(crate) fn check_weights(&self, path: &Path, parameters: u64) -> Result<(), ModelError> {
+        let (needed_bytes, limit_bytes) = (4 * parameters, self.weight_bytes_max);
+        match needed_bytes <= limit_bytes {
+            true => Ok(()),
+            false => Err(ModelError::Memory {
+                path: path.into(),
+                needed_bytes,
+                limit_bytes,
+            }),
+        }
     }
 }
 
@@ -88,16 +123,11 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ModelError> {
         });
     }
     let separator = tokenizer.separator();
-    let on_gpu = |source: &mut dyn Source, ordinal| cuda::load(source, separator, ordinal, options);
-    let on_cpu = |source: &mut dyn Source| load_on_cpu(path, source, separator, options);
-    let (placed, fallback) = match options.device {
-        DeviceChoice::Cpu => (on_cpu(source.as_mut())?, None),
-        DeviceChoice::Cuda(ordinal) => (on_gpu(source.as_mut(), ordinal)?, None),
-        DeviceChoice::Auto => match on_gpu(source.as_mut(), 0) {
-            Err(ModelError::Cuda(reason)) => (on_cpu(source.as_mut())?, Some(reason)),
-            placed => (placed?, None),
-        },
-    };
+    let source = source.as_mut();
+    let (placed, fallback) = choose(options.device, |ordinal| match ordinal {
+        Some(ordinal) => cuda::load(source, separator, ordinal, options),
+        None => load_on_cpu(path, source, separator, options),
+    })?;
     Ok(Loaded {
         model: placed.model,
         tokenizer,
@@ -117,11 +147,27 @@ pub fn describe(path: &Path) -> Result<Config, ModelError> {
 }
 
 /// A model where it runs.
-pub(crate) struct Placed {
-    pub(crate) model: Box<dyn LanguageModel>,
+pub(crate) struct Placed<M: ?Sized> {
+    pub(crate) model: Box<M>,
     /// Tokens at which a batch is best handed to it.
     pub(crate) batch_tokens: usize,
     pub(crate) gpu: Option<DeviceInfo>,
+}
+
+/// The model on the device that was chosen, and why it is not on a GPU if it might have been.
+/// `place` loads it onto the GPU of a number, or onto the CPU.
+pub(crate) fn choose<M: ?Sized>(
+    device: DeviceChoice,
+    mut place: impl FnMut(Option<usize>) -> Result<Placed<M>, ModelError>,
+) -> Result<(Placed<M>, Option<CudaError>), ModelError> {
+    match device {
+        DeviceChoice::Cpu => Ok((place(None)?, None)),
+        DeviceChoice::Cuda(ordinal) => Ok((place(Some(ordinal))?, None)),
+        DeviceChoice::Auto => match place(Some(0)) {
+            Err(ModelError::Cuda(reason)) => Ok((place(None)?, Some(reason))),
+            placed => Ok((placed?, None)),
+        },
+    }
 }
 
 fn load_on_cpu(
@@ -129,23 +175,13 @@ fn load_on_cpu(
     source: &mut dyn Source,
     separator: u32,
     options: &LoadOptions,
-) -> Result<Placed, ModelError> {
-    let needed_bytes = 4 * source.config().parameters();
-    if needed_bytes > options.weight_bytes_max {
-        return Err(ModelError::Memory {
-            path: path.into(),
-            needed_bytes,
-            limit_bytes: options.weight_bytes_max,
-        });
-    }
-    let document_tokens = options.document_tokens(source.config());
-    let batch_tokens = options
-        .batch_tokens_max
-        .unwrap_or(CPU_BATCH_TOKENS.max(document_tokens));
+) -> Result<Placed<dyn LanguageModel>, ModelError> {
+    options.check_weights(path, source.config().parameters())?;
+    let document_tokens = options.document_tokens(source.config().context);
     let model = Llama::load(source, separator, options.threads)?;
     Ok(Placed {
         model: Box::new(model),
-        batch_tokens,
+        batch_tokens: options.cpu_batch_tokens(document_tokens),
         gpu: None,
     })
 }

@@ -12,6 +12,7 @@ mod pool;
 pub(crate) mod weights;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -22,7 +23,7 @@ use crate::cpu::elementwise::add;
 use crate::cpu::linear::TILE;
 use crate::cpu::{backend, start_threads};
 use crate::source::safetensors::Safetensors;
-use crate::{Batch, Embeddings, Encoder, ModelError, ModelInfo, ScoreError};
+use crate::{Batch, Embeddings, Encoder, Encoding, Lsh, ModelError, ModelInfo, ScoreError, Wanted};
 use attention::Block;
 use layer::{Layer, Norm, Scratch};
 
@@ -40,6 +41,7 @@ pub(crate) struct Bert {
     positions: Vec<f32>,
     embedding_norm: Norm,
     layers: Vec<Layer>,
+    lsh: Option<Arc<Lsh>>,
     threads: rayon::ThreadPool,
 }
 
@@ -49,6 +51,7 @@ impl Bert {
         config: &EncoderConfig,
         tensors: &Safetensors,
         threads: usize,
+        lsh: Option<Arc<Lsh>>,
     ) -> Result<Self, ModelError> {
         let words = tensors.read(weights::WORDS)?;
         let mut positions = tensors.read(weights::POSITIONS)?;
@@ -79,6 +82,7 @@ impl Bert {
             positions,
             embedding_norm,
             layers,
+            lsh,
             threads: start_threads(threads)?,
         })
     }
@@ -140,8 +144,13 @@ impl Encoder for Bert {
         &self.info
     }
 
-    fn embed(&mut self, batch: &Batch) -> Result<Embeddings, ScoreError> {
+    fn encode(&mut self, batch: &Batch, wanted: Wanted) -> Result<Encoding, ScoreError> {
         batch.check(self.config.positions, self.config.vocabulary)?;
+        let lsh = match (wanted.codes(), &self.lsh) {
+            (true, None) => return Err(ScoreError::NoHashes),
+            (true, Some(lsh)) => Some(Arc::clone(lsh)),
+            (false, _) => None,
+        };
         let width = self.config.width;
         let documents: Vec<&[u32]> = batch.documents().collect();
         let mut values = vec![0.0; documents.len() * width];
@@ -151,11 +160,15 @@ impl Encoder for Bert {
             self.threads.install(|| self.forward(group, own));
             rest = others;
         }
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(place) => Err(ScoreError::NotFinite {
-                document: place / width,
-            }),
-            None => Ok(Embeddings::new(width, values)),
+        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            let document = place / width;
+            return Err(ScoreError::NotFinite { document });
         }
+        let codes = lsh.map(|lsh| lsh.codes(&values));
+        let embeddings = Embeddings::new(width, values);
+        Ok(Encoding {
+            embeddings: wanted.embeddings().then_some(embeddings),
+            codes,
+        })
     }
 }

@@ -1,12 +1,12 @@
 //! A decoder's weights and buffers on a device, all there before the first launch.
 
-use super::device::{Address, Device, Matrix};
+use super::device::{Address, Device};
 use super::error::CudaError;
-use super::kernels::{Family, Kernel};
-use super::parameters::TensorMap;
+use super::kernels::Kernels;
 use super::plan::Plan;
-use super::shape::{SLICE, Shape};
-use super::weights::{self, Packed};
+use super::shape::Shape;
+use super::tensor::{Tensor, upload};
+use super::weights;
 use crate::ModelError;
 use crate::llama::rope::Rope;
 use crate::source::{LayerPart, Part, Source};
@@ -21,13 +21,6 @@ pub(crate) struct Decoder<D> {
     pub(super) embedding: Address,
     pub(super) layers: Vec<Layer>,
     pub(super) head: Tensor,
-}
-
-/// A matrix of bf16 that enters a product, with its tensor map where the kernels use one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tensor {
-    pub(super) address: Address,
-    pub(super) map: Option<TensorMap>,
 }
 
 /// What the kernels of a pass hand on, for all rows; used again by every layer.
@@ -78,7 +71,7 @@ impl<D: Device> Decoder<D> {
         };
         let slots = [slot()?, slot()?];
         let table = source.tensor(Part::Embedding)?;
-        let embedding = upload(&mut device, &weights::embedding(&shape, &table))?;
+        let embedding = upload(&mut device, &weights::embedding(&shape, &table).values)?;
         let layers = (0..shape.config.layers)
             .map(|layer| Layer::load(&mut device, &shape, source, layer))
             .collect::<Result<Vec<_>, _>>()?;
@@ -87,12 +80,8 @@ impl<D: Device> Decoder<D> {
             false => source.tensor(Part::Head)?,
         };
         let packed = weights::head(&shape, &table, &source.tensor(Part::FinalNorm)?);
-        let head = weight(
-            &mut device,
-            &shape.kernels.head,
-            shape.kernels.family,
-            &packed,
-        )?;
+        let Kernels { family, head, .. } = &shape.kernels;
+        let head = Tensor::weight(&mut device, *family, head, &packed)?;
         Ok(Decoder {
             device,
             shape,
@@ -112,7 +101,7 @@ impl Buffers {
             let address = device.allocate(bytes)?;
             let size = (plan.rows, columns);
             let box_rows = shape.kernels.qkv.tile_rows;
-            tensor(device, shape.kernels.family, address, size, box_rows)
+            Tensor::at(device, shape.kernels.family, address, size, box_rows)
         };
         let (stream_operand, attended, hidden) = (
             operand(plan.operand, shape.width)?,
@@ -153,11 +142,12 @@ impl Layer {
         let (gate, up) = (read(LayerPart::Gate)?, read(LayerPart::Up)?);
         let gate_up = weights::gate_up(shape, &gate, &up, &read(LayerPart::FeedForwardNorm)?);
         let down = weights::down(shape, &read(LayerPart::Down)?);
+        let mut weight = |kernel, packed| Tensor::weight(device, family, kernel, packed);
         Ok(Layer {
-            qkv: weight(device, &kernels.qkv, family, &qkv)?,
-            output: weight(device, &kernels.residual, family, &output)?,
-            gate_up: weight(device, &kernels.gate_up, family, &gate_up)?,
-            down: weight(device, &kernels.residual, family, &down)?,
+            qkv: weight(&kernels.qkv, &qkv)?,
+            output: weight(&kernels.residual, &output)?,
+            gate_up: weight(&kernels.gate_up, &gate_up)?,
+            down: weight(&kernels.residual, &down)?,
         })
     }
 }
@@ -177,43 +167,4 @@ fn angles<D: Device>(
         Ok(address)
     };
     Ok([table(cosines)?, table(sines)?])
-}
-
-/// A weight on the device, as a kernel's products read it.
-fn weight<D: Device>(
-    device: &mut D,
-    kernel: &Kernel,
-    family: Family,
-    packed: &Packed,
-) -> Result<Tensor, CudaError> {
-    let address = upload(device, packed)?;
-    let size = (packed.rows, packed.columns);
-    tensor(device, family, address, size, kernel.tile_columns)
-}
-
-fn upload<D: Device>(device: &mut D, packed: &Packed) -> Result<Address, CudaError> {
-    let bytes = bytemuck::cast_slice(&packed.values);
-    let address = device.allocate(bytes.len())?;
-    device.write(address, bytes)?;
-    Ok(address)
-}
-
-/// A matrix on the device with the tensor map that Hopper's kernels read it by.
-fn tensor<D: Device>(
-    device: &mut D,
-    family: Family,
-    address: Address,
-    (rows, columns): (usize, usize),
-    box_rows: u32,
-) -> Result<Tensor, CudaError> {
-    let matrix = Matrix {
-        base: address,
-        rows: rows as u64,
-        columns: columns as u64,
-    };
-    let map = match family {
-        Family::Ampere => None,
-        Family::Hopper => Some(device.tensor_map(matrix, box_rows, SLICE as u32)?),
-    };
-    Ok(Tensor { address, map })
 }

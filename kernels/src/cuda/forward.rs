@@ -1,34 +1,36 @@
 //! The forward pass: which kernels run over a group, with what, on how many blocks.
 
-use super::decoder::{Buffers, Decoder, Layer, Tensor};
+use super::decoder::{Buffers, Decoder, Layer};
 use super::device::{Address, Device};
 use super::error::CudaError;
+use super::grid::{Grids, launch_product};
 use super::group::{Group, Sections};
 use super::kernels::{Family, Kernel};
 use super::parameters::{Attention, Documents, Embed, Head, Parameter, Projection, Residual};
+use super::slots::Forward;
+use super::tensor::Tensor;
 
-/// Blocks of `embed` for each multiprocessor: it is bound by memory, and any grid will do.
-const EMBED_BLOCKS: u32 = 8;
+impl<D: Device> Forward for Decoder<D> {
+    /// Negative log-likelihood of each document, in nats.
+    type Output = Vec<f64>;
 
-impl<D: Device> Decoder<D> {
-    /// Sends a group to the device and begins to compute it; [`Decoder::finish`] ends it.
-    ///
-    /// The group has no empty document, and at most as many rows as were planned.
-    ///
-    /// # Errors
-    /// [`CudaError::Driver`] when the device fails.
-    pub(crate) fn begin(&mut self, slot: usize, group: &Group) -> Result<(), CudaError> {
+    fn begin(&mut self, slot: usize, group: &Group) -> Result<(), CudaError> {
         assert!(
             0 < group.rows && group.rows <= self.plan.rows && group.documents <= group.rows,
             "a group fits the buffers planned for it"
         );
         let place = self.slots[slot];
         self.device.send(slot, place.inputs, &group.bytes)?;
-        let sections = group.sections(place.inputs);
+        let grids = Grids {
+            family: self.shape.kernels.family,
+            rows: group.rows,
+            multiprocessors: self.device.multiprocessors(),
+        };
         let mut pass = Pass {
+            sections: group.sections(place.inputs),
             decoder: self,
             group,
-            sections,
+            grids,
         };
         pass.embed()?;
         for layer in 0..pass.decoder.layers.len() {
@@ -39,11 +41,7 @@ impl<D: Device> Decoder<D> {
         self.device.fetch(slot, place.nll_nats, 8 * group.documents)
     }
 
-    /// Negative log-likelihood of each document of the slot's last group, in nats.
-    ///
-    /// # Errors
-    /// [`CudaError::Driver`] when a kernel failed.
-    pub(crate) fn finish(&mut self, slot: usize) -> Result<Vec<f64>, CudaError> {
+    fn finish(&mut self, slot: usize) -> Result<Vec<f64>, CudaError> {
         let bytes = self.device.receive(slot)?;
         let (values, _) = bytes.as_chunks();
         Ok(values.iter().copied().map(f64::from_ne_bytes).collect())
@@ -55,6 +53,7 @@ struct Pass<'a, D> {
     decoder: &'a mut Decoder<D>,
     group: &'a Group,
     sections: Sections,
+    grids: Grids,
 }
 
 impl<D: Device> Pass<'_, D> {
@@ -76,9 +75,10 @@ impl<D: Device> Pass<'_, D> {
             rows: self.rows(),
             width: shape.width as i32,
         };
-        let blocks = (self.group.rows * shape.slices()).div_ceil(kernel.tile_rows as usize);
-        let most = EMBED_BLOCKS * self.decoder.device.multiprocessors();
-        self.launch(kernel, [(blocks as u32).min(most), 1, 1], &[&parameters])
+        let grid = self
+            .grids
+            .streaming(self.group.rows * shape.slices(), &kernel);
+        self.launch(kernel, grid, &[&parameters])
     }
 
     fn layer(&mut self, layer: usize) -> Result<(), CudaError> {
@@ -116,7 +116,7 @@ impl<D: Device> Pass<'_, D> {
             head_width: config.head_width as i32,
             ..self.projection(weight)
         };
-        let grid = self.product_grid(&kernel, columns);
+        let grid = self.grids.product(&kernel, columns);
         self.product(
             kernel,
             grid,
@@ -137,7 +137,7 @@ impl<D: Device> Pass<'_, D> {
             ld_out: hidden as i32,
             ..self.projection(weight)
         };
-        let grid = self.product_grid(&kernel, 2 * hidden);
+        let grid = self.grids.product(&kernel, 2 * hidden);
         self.product(
             kernel,
             grid,
@@ -203,7 +203,7 @@ impl<D: Device> Pass<'_, D> {
             inner: inner as i32,
             width: width as i32,
         };
-        let grid = self.product_grid(&kernel, width);
+        let grid = self.grids.product(&kernel, width);
         self.product(kernel, grid, &parameters, operand, weight)
     }
 
@@ -224,11 +224,11 @@ impl<D: Device> Pass<'_, D> {
             splits: shape.splits as i32,
             split_columns: shape.split_columns as i32,
         };
-        let (row_tiles, splits) = (self.row_tiles(&kernel), shape.splits as u32);
+        let (row_tiles, splits) = (self.grids.row_tiles(&kernel), shape.splits as u32);
         let grid = match shape.kernels.family {
             Family::Ampere => [row_tiles, splits, 1],
             // A block takes two splits at a time, one for each of its consumers.
-            Family::Hopper => self.persistent(row_tiles * splits.div_ceil(2)),
+            Family::Hopper => self.grids.persistent(row_tiles * splits.div_ceil(2)),
         };
         self.product(
             kernel,
@@ -256,23 +256,6 @@ impl<D: Device> Pass<'_, D> {
         self.group.rows as i32
     }
 
-    fn row_tiles(&self, kernel: &Kernel) -> u32 {
-        (self.group.rows as u32).div_ceil(kernel.tile_rows)
-    }
-
-    fn product_grid(&self, kernel: &Kernel, columns: usize) -> [u32; 3] {
-        let tiles = self.row_tiles(kernel) * (columns as u32).div_ceil(kernel.tile_columns);
-        match self.decoder.shape.kernels.family {
-            Family::Ampere => [tiles, 1, 1],
-            Family::Hopper => self.persistent(tiles),
-        }
-    }
-
-    /// Blocks that stay and share the work: no more than run at once.
-    fn persistent(&self, work: u32) -> [u32; 3] {
-        [work.min(self.decoder.device.multiprocessors()), 1, 1]
-    }
-
     /// Launches a product, with the tensor maps of its operands where the kernel takes them.
     fn product(
         &mut self,
@@ -282,11 +265,10 @@ impl<D: Device> Pass<'_, D> {
         operand: Tensor,
         weight: Tensor,
     ) -> Result<(), CudaError> {
-        match (&operand.map, &weight.map) {
-            (Some(operand), Some(weight)) => {
-                self.launch(kernel, grid, &[parameters, operand, weight])
-            }
-            _ => self.launch(kernel, grid, &[parameters]),
+        // SAFETY: as in `launch`; the operands' maps are made by family.
+        unsafe {
+            let device = &mut self.decoder.device;
+            launch_product(device, &kernel, grid, parameters, (operand, weight))
         }
     }
 
@@ -296,9 +278,9 @@ impl<D: Device> Pass<'_, D> {
         grid: [u32; 3],
         arguments: &[&dyn Parameter],
     ) -> Result<(), CudaError> {
-        // SAFETY: the methods above give each kernel its own struct of parameters, and the tensor
-        // maps exactly in the family that declares them. Every address in them is a buffer that
-        // `Plan` sizes for more rows than the group has, or a weight padded to whole tiles.
+        // SAFETY: the methods above give each kernel its own struct of parameters. Every address in
+        // them is a buffer that `Plan` sizes for more rows than the group has, or a weight padded to
+        // whole tiles.
         unsafe { self.decoder.device.launch(&kernel, grid, arguments) }
     }
 }

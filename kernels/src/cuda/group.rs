@@ -30,7 +30,7 @@ pub(crate) struct Group {
 pub(crate) struct Sections {
     /// `[T]` u32, the token that enters each row.
     pub(crate) ids: Address,
-    /// `[T]` u32, the token to predict.
+    /// `[T]` u32, the token to predict; nothing for an encoder.
     pub(crate) targets: Address,
     /// `[T]` u32, the row's position in its document.
     pub(crate) positions: Address,
@@ -41,28 +41,39 @@ pub(crate) struct Sections {
 }
 
 impl Group {
-    /// The documents, each behind the separator; tiles of attention have this many queries.
-    pub(crate) fn new(documents: &[&[u32]], separator: u32, queries: u32) -> Self {
-        let rows = documents.iter().map(|document| document.len()).sum();
-        let mut inputs = Vec::with_capacity(rows);
-        let mut positions = Vec::with_capacity(rows);
-        let mut bounds = vec![0];
+    /// For a decoder: each document enters behind the separator and without its last token, and
+    /// its own tokens are to be predicted. Tiles of attention have `queries` queries.
+    pub(crate) fn predicted(documents: &[&[u32]], separator: u32, queries: u32) -> Self {
+        let mut entering = Vec::with_capacity(rows(documents));
         for document in documents {
             let before = document.split_last().map_or(&[][..], |(_, before)| before);
-            inputs.extend((!document.is_empty()).then_some(separator));
-            inputs.extend_from_slice(before);
+            entering.extend((!document.is_empty()).then_some(separator));
+            entering.extend_from_slice(before);
+        }
+        Group::new(documents, &entering, &documents.concat(), queries)
+    }
+
+    /// For an encoder: the documents as they are, without targets.
+    pub(crate) fn encoded(documents: &[&[u32]], queries: u32) -> Self {
+        Group::new(documents, &documents.concat(), &[], queries)
+    }
+
+    fn new(documents: &[&[u32]], entering: &[u32], targets: &[u32], queries: u32) -> Self {
+        let mut positions = Vec::with_capacity(entering.len());
+        let mut bounds = vec![0];
+        for document in documents {
             positions.extend(0..document.len() as u32);
-            bounds.push(inputs.len() as u32);
+            bounds.push(positions.len() as u32);
         }
         let work = work::tiles(&bounds, queries);
         let mut group = Group {
-            rows,
+            rows: rows(documents),
             documents: documents.len(),
             tiles: work.len(),
             ..Group::default()
         };
-        group.section(0, bytemuck::cast_slice(&inputs));
-        group.section(1, bytemuck::cast_slice(&documents.concat()));
+        group.section(0, bytemuck::cast_slice(entering));
+        group.section(1, bytemuck::cast_slice(targets));
         group.section(2, bytemuck::cast_slice(&positions));
         group.section(3, bytemuck::cast_slice(&bounds));
         group.section(4, bytemuck::cast_slice(&work));
@@ -95,6 +106,11 @@ impl Group {
     }
 }
 
+/// Tokens of the documents.
+fn rows(documents: &[&[u32]]) -> usize {
+    documents.iter().map(|document| document.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +122,7 @@ mod tests {
 
     #[test]
     fn sections_hold_what_enters_and_what_is_predicted() {
-        let group = Group::new(&[&[5, 6, 7], &[8], &[9, 10]], 1, 2);
+        let group = Group::predicted(&[&[5, 6, 7], &[8], &[9, 10]], 1, 2);
         assert_eq!((group.rows, group.documents, group.tiles), (6, 3, 4));
         let sections = group.sections(Address(4096));
         assert_eq!(words(&group, sections.ids, 6), [1, 5, 6, 1, 1, 9]);
@@ -118,9 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn an_encoder_s_documents_enter_as_they_are() {
+        let group = Group::encoded(&[&[5, 6, 7], &[8]], 2);
+        assert_eq!((group.rows, group.documents, group.tiles), (4, 2, 3));
+        let sections = group.sections(Address(4096));
+        assert_eq!(words(&group, sections.ids, 4), [5, 6, 7, 8]);
+        assert_eq!(words(&group, sections.positions, 4), [0, 1, 2, 0]);
+        assert_eq!(words(&group, sections.bounds, 3), [0, 3, 4]);
+        assert_eq!(words(&group, sections.work, 4), [0, 3, 2, 0]);
+    }
+
+    #[test]
     fn the_bound_holds_for_documents_of_one_token() {
         let documents = vec![&[3u32][..]; 1000];
-        let group = Group::new(&documents, 1, 42);
+        let group = Group::predicted(&documents, 1, 42);
         assert!(group.bytes.len() <= Group::bytes_max(1000));
     }
 }

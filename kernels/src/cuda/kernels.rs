@@ -1,9 +1,5 @@
 //! Launch facts of every kernel; the `.cu` files hold the same numbers, and a test compares them.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the encoder's forward pass is not written yet")
-)]
 pub(crate) mod encoder;
 
 /// A kernel as it is launched.
@@ -98,7 +94,9 @@ pub(crate) fn head_widths() -> impl Iterator<Item = usize> {
 pub(crate) fn every(family: Family) -> Vec<Kernel> {
     let decoders = head_widths().filter_map(|width| Kernels::new(family, width));
     let mut kernels: Vec<Kernel> = decoders.flat_map(|kernels| kernels.all()).collect();
-    kernels.extend(encoder::EncoderKernels::new().all());
+    let encoders =
+        encoder::head_widths().filter_map(|width| encoder::EncoderKernels::new(family, width));
+    kernels.extend(encoders.flat_map(|kernels| kernels.all()));
     kernels.sort_by_key(|kernel| kernel.name);
     kernels.dedup();
     kernels
@@ -162,21 +160,30 @@ const fn hopper(name: &'static str, file: &'static str) -> Kernel {
     }
 }
 
+/// Where attention to the rows before is.
+const CAUSAL: &str = "attention.cu";
+
 const ATTENTION: [(usize, Kernel); 7] = [
-    (16, attention("attention_16", 16, 128, 64)),
-    (32, attention("attention_32", 32, 128, 64)),
-    (64, attention("attention_64", 64, 128, 64)),
-    (80, attention("attention_80", 80, 128, 64)),
-    (96, attention("attention_96", 96, 128, 64)),
-    (128, attention("attention_128", 128, 128, 32)),
-    (256, attention("attention_256", 256, 64, 32)),
+    (16, attention("attention_16", CAUSAL, 16, 128, 64)),
+    (32, attention("attention_32", CAUSAL, 32, 128, 64)),
+    (64, attention("attention_64", CAUSAL, 64, 128, 64)),
+    (80, attention("attention_80", CAUSAL, 80, 128, 64)),
+    (96, attention("attention_96", CAUSAL, 96, 128, 64)),
+    (128, attention("attention_128", CAUSAL, 128, 128, 32)),
+    (256, attention("attention_256", CAUSAL, 256, 64, 32)),
 ];
 
 /// The queries' rows, and two stages of keys and of values, in rows eight wider than the head.
-const fn attention(name: &'static str, width: u32, rows: u32, keys: u32) -> Kernel {
+const fn attention(
+    name: &'static str,
+    file: &'static str,
+    width: u32,
+    rows: u32,
+    keys: u32,
+) -> Kernel {
     Kernel {
         name,
-        file: "attention.cu",
+        file,
         threads: 128,
         shared_bytes: (rows + 4 * keys) * (width + 8) * 2,
         tile_rows: rows,

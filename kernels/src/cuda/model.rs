@@ -1,12 +1,11 @@
 //! A Llama-family decoder on a GPU as a [`LanguageModel`]: batches go through in groups of at most
 //! the token budget, the next group's upload beside the present one's computation.
 
-use std::collections::VecDeque;
-
 use super::decoder::Decoder;
-use super::device::{Device, SLOTS};
+use super::device::Device;
 use super::error::CudaError;
 use super::group::Group;
+use super::slots::in_turn;
 use crate::batch::groups;
 use crate::{Batch, DocumentScore, LanguageModel, ModelInfo, ScoreError};
 
@@ -41,22 +40,10 @@ impl<D: Device> CudaLlama<D> {
     /// Negative log-likelihood of each document in nats; none of them is empty.
     fn document_nll(&mut self, documents: &[&[u32]]) -> Result<Vec<f64>, CudaError> {
         let (rows, queries) = (self.decoder.plan.rows, self.decoder.shape.queries);
-        let mut nll_nats = Vec::with_capacity(documents.len());
-        let mut in_flight = VecDeque::with_capacity(SLOTS);
-        for (number, documents) in groups(documents, rows).enumerate() {
-            let group = Group::new(documents, self.separator, queries);
-            if in_flight.len() == SLOTS {
-                let slot = in_flight.pop_front().expect("it is full");
-                nll_nats.extend(self.decoder.finish(slot)?);
-            }
-            let slot = number % SLOTS;
-            self.decoder.begin(slot, &group)?;
-            in_flight.push_back(slot);
-        }
-        for slot in in_flight {
-            nll_nats.extend(self.decoder.finish(slot)?);
-        }
-        Ok(nll_nats)
+        let separator = self.separator;
+        let groups = groups(documents, rows);
+        let groups = groups.map(|documents| Group::predicted(documents, separator, queries));
+        Ok(in_turn(&mut self.decoder, groups)?.concat())
     }
 }
 

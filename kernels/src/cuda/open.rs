@@ -1,23 +1,17 @@
-//! From the number of a device to a model on it: probe, plan, compile, load.
+//! From the number of a device to a decoder on it: probe, plan, compile, load.
 
-use std::time::Duration;
-
-use super::compile::{Architecture, Compiled, Compiler, cache_directory};
+use super::budget::{Budget, Planned};
 use super::decoder::Decoder;
 use super::device::SLOTS;
 use super::error::{CudaError, Version};
-use super::gpu::Gpu;
-use super::kernels::Family;
 use super::model::CudaLlama;
-use super::nvrtc::Nvrtc;
 use super::plan::Plan;
-use super::probe::{self, DeviceInfo, Found};
-use super::ptxas::Resources;
+use super::probe::{self, DeviceInfo};
 use super::shape::Shape;
-use super::sources;
+use super::site::{Built, KernelReport, Site};
 use crate::load::Placed;
 use crate::source::Source;
-use crate::{Config, LoadOptions, ModelError};
+use crate::{Config, LanguageModel, LoadOptions, ModelError};
 
 /// What a model would find on a device: for people who want to know before they run.
 #[derive(Clone, Debug)]
@@ -38,15 +32,19 @@ pub struct DeviceReport {
     pub kernels: Vec<KernelReport>,
 }
 
-/// A kernel as it was compiled.
-#[derive(Clone, Debug)]
-pub struct KernelReport {
-    /// What it takes of a multiprocessor.
-    pub resources: Resources,
-    /// Whether its machine code was found in the cache.
-    pub cached: bool,
-    /// How long its file took to compile, or to read.
-    pub took: Duration,
+impl DeviceReport {
+    /// The report of a model that is planned and whose kernels are compiled.
+    pub(crate) fn new(site: &Site, plan: &impl Planned, built: &Built) -> Self {
+        DeviceReport {
+            device: site.info().clone(),
+            backend: site.backend(),
+            nvrtc: built.nvrtc,
+            batch_tokens: plan.rows(),
+            weight_bytes: plan.weight_bytes(),
+            batch_bytes: plan.batch_bytes(),
+            kernels: built.reports(),
+        }
+    }
 }
 
 /// Loads a model onto the GPU of this number.
@@ -59,23 +57,27 @@ pub(crate) fn load(
     separator: u32,
     ordinal: usize,
     options: &LoadOptions,
-) -> Result<Placed, ModelError> {
-    let ready = Ready::new(source.config(), ordinal, options)?;
-    let backend = ready.backend();
-    let kernels = ready.shape.kernels.all();
-    let gpu = Gpu::new(ready.found.context, &ready.compiled, &kernels)?;
-    let document_tokens = options.document_tokens(source.config());
-    // Two groups a call, so that one is prepared and sent while the other is computed; a batch is
-    // handed over once it has reached its size, and each group ends with a whole document.
-    let rows = ready.plan.rows;
-    let batch_tokens = rows.max(SLOTS * rows.saturating_sub(document_tokens));
-    let decoder = Decoder::load(gpu, ready.shape, ready.plan, source)?;
-    let model = CudaLlama::new(decoder, separator, backend);
+) -> Result<Placed<dyn LanguageModel>, ModelError> {
+    let site = Site::find(ordinal)?;
+    let (shape, plan) = plan(source.config(), &site, options)?;
+    let gpu = site.open(&site.build(&shape.kernels.all())?)?;
+    let document_tokens = options.document_tokens(source.config().context);
+    let batch_tokens = batch_tokens(plan.rows, document_tokens);
+    let decoder = Decoder::load(gpu, shape, plan, source)?;
+    let model = CudaLlama::new(decoder, separator, site.backend());
     Ok(Placed {
         model: Box::new(model),
         batch_tokens,
-        gpu: Some(ready.found.info),
+        gpu: Some(site.info().clone()),
     })
+}
+
+/// Tokens of a batch that is best handed over, to a model that computes on so many rows at once.
+///
+/// Two groups a call, so that one is prepared and sent while the other is computed; a batch is
+/// handed over once it has reached its size, and each group ends with a whole document.
+pub(crate) fn batch_tokens(rows: usize, document_tokens: usize) -> usize {
+    rows.max(SLOTS * rows.saturating_sub(document_tokens))
 }
 
 /// What a model of this shape would find on the GPU of this number.
@@ -89,16 +91,10 @@ pub fn inspect(
     ordinal: usize,
     options: &LoadOptions,
 ) -> Result<DeviceReport, CudaError> {
-    let ready = Ready::new(config, ordinal, options)?;
-    Ok(DeviceReport {
-        backend: ready.backend(),
-        kernels: reports(&ready.shape, &ready.compiled),
-        device: ready.found.info,
-        nvrtc: ready.nvrtc,
-        batch_tokens: ready.plan.rows,
-        weight_bytes: ready.plan.weights,
-        batch_bytes: ready.plan.batch_bytes(),
-    })
+    let site = Site::find(ordinal)?;
+    let (shape, plan) = plan(config, &site, options)?;
+    let built = site.build(&shape.kernels.all())?;
+    Ok(DeviceReport::new(&site, &plan, &built))
 }
 
 /// The GPU of this number.
@@ -109,64 +105,10 @@ pub fn probe(ordinal: usize) -> Result<DeviceInfo, CudaError> {
     Ok(probe::open(ordinal)?.info)
 }
 
-/// Everything that can be known and made before the device's memory is taken.
-struct Ready {
-    found: Found,
-    architecture: Architecture,
-    nvrtc: Version,
-    shape: Shape,
-    plan: Plan,
-    compiled: Vec<Compiled>,
-}
-
-impl Ready {
-    fn new(config: &Config, ordinal: usize, options: &LoadOptions) -> Result<Self, CudaError> {
-        let found = probe::open(ordinal)?;
-        let architecture = Architecture::of(found.info.capability);
-        let family = match architecture.is_hopper() {
-            true => Family::Hopper,
-            false => Family::Ampere,
-        };
-        let shape = Shape::new(config, family)?;
-        let plan = Plan::fitting(
-            &shape,
-            options.batch_tokens_max,
-            options.document_tokens(config),
-            found.info.free_bytes,
-        )?;
-        let nvrtc = Nvrtc::open()?;
-        probe::check_driver(found.info.driver, nvrtc.version())?;
-        let sources = sources::of(&shape.kernels.all());
-        let compiler = Compiler::new(&nvrtc, sources::HEADERS, architecture, cache_directory());
-        Ok(Ready {
-            compiled: compiler.compile_all(&sources)?,
-            nvrtc: nvrtc.version(),
-            found,
-            architecture,
-            shape,
-            plan,
-        })
-    }
-
-    fn backend(&self) -> String {
-        format!("cuda {} bf16", self.architecture.name())
-    }
-}
-
-fn reports(shape: &Shape, compiled: &[Compiled]) -> Vec<KernelReport> {
-    let report = |name: &str| {
-        compiled.iter().find_map(|file| {
-            let resources = file.resources.iter().find(|it| it.kernel == name)?;
-            Some(KernelReport {
-                resources: resources.clone(),
-                cached: file.cached,
-                took: file.took,
-            })
-        })
-    };
-    let kernels = shape.kernels.all();
-    kernels
-        .iter()
-        .filter_map(|kernel| report(kernel.name))
-        .collect()
+/// The model's sizes and its memory on a device.
+fn plan(config: &Config, site: &Site, options: &LoadOptions) -> Result<(Shape, Plan), CudaError> {
+    let shape = Shape::new(config, site.family())?;
+    let budget = Budget::of(options, config.context, site.info().free_bytes);
+    let plan = budget.fit(|rows| Plan::new(&shape, rows))?;
+    Ok((shape, plan))
 }

@@ -3,16 +3,12 @@
 //! Sizes ending in `p` in the comments are padded with zeros to what a kernel's tiles need. All
 //! matrices are in rows; bf16 values are sixteen bits.
 
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the encoder's forward pass is not written yet")
-)]
 mod encoder;
 
 use std::ffi::c_void;
 
 use super::device::Address;
-pub(crate) use encoder::{BertEmbed, LayerNorm, Linear, LinearAdd, Pool};
+pub(crate) use encoder::{BertEmbed, Codes, LayerNorm, Linear, LinearAdd, Pool};
 
 /// Something that a kernel takes by value.
 ///
@@ -37,7 +33,7 @@ macro_rules! parameters {
 parameters!(
     Embed, Projection, Residual, Attention, Head, Documents, TensorMap
 );
-parameters!(BertEmbed, Linear, LinearAdd, LayerNorm, Pool);
+parameters!(BertEmbed, Linear, LinearAdd, LayerNorm, Pool, Codes);
 
 /// Token embeddings to the residual stream.
 #[repr(C)]
@@ -217,7 +213,8 @@ mod tests {
             size_of::<LinearAdd>(),
             size_of::<LayerNorm>(),
             size_of::<Pool>(),
+            size_of::<Codes>(),
         ];
-        assert_eq!(encoders, [80, 48, 48, 48, 48]);
+        assert_eq!(encoders, [80, 48, 48, 48, 56, 72]);
     }
 }

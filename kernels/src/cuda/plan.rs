@@ -1,17 +1,9 @@
-//! Memory of a model on a device, counted before any of it is taken.
+//! Memory of a decoder on a device, counted before any of it is taken.
 
-use super::error::CudaError;
+use super::budget::Planned;
 use super::group::Group;
 use super::parameters::PARTIAL_BYTES;
 use super::shape::{SLICE, Shape, weight_rows};
-
-/// Tokens of a forward pass where the configuration leaves the choice, and the device has the
-/// memory: enough for some hundred tiles of rows, so that the last round of blocks is a small part.
-pub(crate) const TOKENS_WISHED: usize = 65_536;
-/// The fewest that are chosen so: fewer leave a device half idle.
-const TOKENS_LEAST: usize = 4096;
-/// What the driver, the kernels and its allocator's rounding take beside the buffers.
-const RESERVE_BYTES: u64 = 256 << 20;
 
 /// How much memory each buffer takes, for one number of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,40 +53,18 @@ impl Plan {
             weights: weight_bytes(shape),
         }
     }
+}
 
-    /// The plan for the rows asked for, or for as many of [`TOKENS_WISHED`], halved while they do
-    /// not fit, as hold a document of `document_tokens`.
-    ///
-    /// # Errors
-    /// [`CudaError::Memory`] when it does not fit into `free_bytes`.
-    pub(crate) fn fitting(
-        shape: &Shape,
-        rows: Option<usize>,
-        document_tokens: usize,
-        free_bytes: u64,
-    ) -> Result<Self, CudaError> {
-        let least = TOKENS_LEAST.max(document_tokens);
-        let mut plan = Plan::new(shape, rows.unwrap_or(TOKENS_WISHED.max(least)));
-        while rows.is_none() && !plan.fits(free_bytes) && plan.rows > least {
-            plan = Plan::new(shape, least.max(plan.rows / 2));
-        }
-        match plan.fits(free_bytes) {
-            true => Ok(plan),
-            false => Err(CudaError::Memory {
-                weight_bytes: plan.weights,
-                tokens: plan.rows,
-                batch_bytes: plan.batch_bytes(),
-                free_bytes,
-            }),
-        }
+impl Planned for Plan {
+    fn rows(&self) -> usize {
+        self.rows
     }
 
-    fn fits(&self, free_bytes: u64) -> bool {
-        self.weights + self.batch_bytes() + RESERVE_BYTES <= free_bytes
+    fn weight_bytes(&self) -> u64 {
+        self.weights
     }
 
-    /// Memory of everything that is not a weight.
-    pub(crate) fn batch_bytes(&self) -> u64 {
+    fn batch_bytes(&self) -> u64 {
         let once = [
             self.stream,
             self.operand,
@@ -123,6 +93,7 @@ fn weight_bytes(shape: &Shape) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::TOKENS_WISHED;
     use super::super::kernels::Family;
     use super::*;
     use crate::Config;
@@ -155,36 +126,5 @@ mod tests {
         let row = 576 * 6 + 36 + 960 * 2 + 576 * 2 + 1536 * 2 + 96;
         let slots = 2 * (8192 * 32 * 4 + Group::bytes_max(TOKENS_WISHED) + 8 * TOKENS_WISHED);
         assert_eq!(plan.batch_bytes(), (TOKENS_WISHED * row + slots) as u64);
-    }
-
-    #[test]
-    fn the_token_budget_shrinks_to_the_memory_unless_it_was_given() {
-        let shape = smollm2();
-        let needed = |rows| {
-            let plan = Plan::new(&shape, rows);
-            plan.weights + plan.batch_bytes() + RESERVE_BYTES
-        };
-        let fitting = |wanted, document, free| {
-            Plan::fitting(&shape, wanted, document, free).map(|plan| plan.rows)
-        };
-        let rows = |wanted, free| fitting(wanted, 1024, free);
-        assert_eq!(rows(None, u64::MAX), Ok(TOKENS_WISHED));
-        assert_eq!(fitting(None, 100_000, u64::MAX), Ok(100_000));
-        assert_eq!(fitting(None, 5000, needed(5000)), Ok(5000));
-        assert_eq!(rows(None, needed(TOKENS_WISHED) - 1), Ok(TOKENS_WISHED / 2));
-        assert_eq!(rows(None, needed(TOKENS_LEAST)), Ok(TOKENS_LEAST));
-        assert_eq!(rows(Some(100), needed(100)), Ok(100));
-        for (wanted, free) in [
-            (None, needed(TOKENS_LEAST) - 1),
-            (Some(100), needed(100) - 1),
-        ] {
-            let error = rows(wanted, free).unwrap_err();
-            assert!(matches!(error, CudaError::Memory { .. }), "{error}");
-            assert!(
-                error
-                    .to_string()
-                    .contains(&format!("{free} bytes are free"))
-            );
-        }
     }
 }

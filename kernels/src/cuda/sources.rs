@@ -15,7 +15,9 @@ pub(crate) const HEADERS: &[Text] = texts![
     "hopper.cuh",
     "shapes.cuh",
     "epilogue.cuh",
+    "linear.cuh",
     "row.cuh",
+    "attention.cuh",
     "tile.cuh",
     "tile_sm90.cuh",
     "walk_sm90.cuh",
@@ -35,8 +37,16 @@ const SOURCES: &[Text] = texts![
     "gate_up_sm90.cu",
     "head_sm90.cu",
     "bert_embed.cu",
+    "attention_full.cu",
+    "linear.cu",
+    "linear_gelu.cu",
+    "linear_add.cu",
+    "linear_sm90.cu",
+    "linear_gelu_sm90.cu",
+    "linear_add_sm90.cu",
     "layer_norm.cu",
     "pool.cu",
+    "codes.cu",
 ];
 
 /// The files that these kernels are in, once each.

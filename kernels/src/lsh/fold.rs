@@ -29,6 +29,16 @@ impl Fold {
         }
     }
 
+    /// `a`, one an integer.
+    pub(super) fn factors(&self) -> &[u64] {
+        &self.factors
+    }
+
+    /// `c`.
+    pub(super) fn addend(&self) -> u64 {
+        self.addend
+    }
+
     /// The cell of a row's integers, below `cells`.
     ///
     /// A negative integer x enters as 2³² + x, its remainder of a division that rounds down, so

@@ -35,6 +35,18 @@ pub struct Lsh {
     folds: Vec<Fold>,
 }
 
+/// What was drawn, as a kernel on a device reads it.
+pub(crate) struct Tables<'a> {
+    /// `[hashes/16 rounded up, dimensions, 16]`.
+    pub(crate) directions: &'a [f32],
+    /// `[hashes to a multiple of 16]`.
+    pub(crate) offsets: &'a [f32],
+    /// `[R, n]`.
+    pub(crate) factors: Vec<u64>,
+    /// `[R]`.
+    pub(crate) addends: Vec<u64>,
+}
+
 impl Lsh {
     /// Draws the hashes of a configuration for embeddings of `dimensions` channels.
     ///
@@ -69,6 +81,17 @@ impl Lsh {
     /// What the hashes were drawn from.
     pub fn config(&self) -> &LshConfig {
         &self.config
+    }
+
+    /// What was drawn, for `codes.cu`.
+    pub(crate) fn tables(&self) -> Tables<'_> {
+        let factors = self.folds.iter().flat_map(|fold| fold.factors());
+        Tables {
+            directions: &self.directions,
+            offsets: &self.offsets,
+            factors: factors.copied().collect(),
+            addends: self.folds.iter().map(Fold::addend).collect(),
+        }
     }
 
     /// The codes of embeddings that lie end to end, `[documents, R]`, each below the number of

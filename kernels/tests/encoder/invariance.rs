@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use riffle_kernels::{Batch, Encoder, ScoreError};
+use riffle_kernels::{
+    Batch, DeviceChoice, Encoder, LoadOptions, Lsh, LshConfig, ScoreError, Wanted, load_encoder,
+};
 
 fn bits(encoder: &RefCell<Box<dyn Encoder>>, documents: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let batch: Batch = documents.iter().map(Vec::as_slice).collect();
@@ -51,6 +53,53 @@ fn a_document_has_the_same_embedding_in_any_batch_and_on_any_number_of_threads()
         Ok(())
     });
     outcome.unwrap();
+}
+
+/// Hashes whose cells a wrong order of documents or channels would change.
+const HASHES: LshConfig = LshConfig {
+    rows: 7,
+    concatenated: 3,
+    bucket_width: 0.2,
+    cells: 1000,
+    seed: 4,
+};
+
+#[test]
+fn codes_are_those_of_the_embeddings_wherever_the_encoder_runs() {
+    let batch: Batch = [&[101, 7592, 102][..], &[], &[101, 2088, 999, 102]]
+        .into_iter()
+        .collect();
+    for device in [DeviceChoice::Cpu, DeviceChoice::Auto] {
+        let options = LoadOptions {
+            device,
+            hashes: Some(HASHES),
+            ..LoadOptions::default()
+        };
+        let mut loaded = load_encoder(&crate::model::path(), &options).unwrap();
+        let on_gpu = loaded.gpu.is_some();
+        let expected = device == DeviceChoice::Auto && !on_gpu;
+        assert_eq!(loaded.fallback.is_some(), expected, "a fallback says why");
+        assert!(loaded.batch_tokens >= 512);
+        let lsh = Lsh::new(HASHES, loaded.config.width).unwrap();
+        let both = loaded.encoder.encode(&batch, Wanted::Both).unwrap();
+        let embeddings = both.embeddings.unwrap();
+        assert_eq!(both.codes, Some(lsh.codes(embeddings.values())));
+        let codes = loaded.encoder.encode(&batch, Wanted::Codes).unwrap();
+        assert_eq!((codes.embeddings, codes.codes), (None, both.codes));
+        assert_eq!(loaded.encoder.embed(&batch), Ok(embeddings));
+    }
+    let mut plain = crate::model::load_on(1).encoder;
+    let refused = plain.encode(&batch, Wanted::Codes);
+    assert_eq!(refused, Err(ScoreError::NoHashes));
+    let cells = LshConfig { cells: 1, ..HASHES };
+    let options = LoadOptions {
+        hashes: Some(cells),
+        ..LoadOptions::default()
+    };
+    let Err(error) = load_encoder(&crate::model::path(), &options) else {
+        panic!("one cell tells nothing apart");
+    };
+    assert!(error.to_string().contains("cells is 1"), "{error}");
 }
 
 #[test]

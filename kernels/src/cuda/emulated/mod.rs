@@ -6,6 +6,7 @@
 
 mod abi;
 mod build;
+mod device;
 mod hopper_tests;
 mod memory;
 mod planted;
@@ -16,6 +17,7 @@ mod tests;
 use std::ffi::{CString, c_char, c_void};
 
 pub(crate) use abi::Facts;
+pub(crate) use device::EmulatedDevice;
 pub(crate) use memory::Memory;
 
 use abi::Library;

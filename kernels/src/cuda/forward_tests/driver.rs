@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{Emulated, Family, Policy, SEPARATOR, Tiny, batch, documents, emulated, odd};
-use crate::cuda::kernels::Kernels;
+use super::{Emulated, Family, Policy, SEPARATOR, Tiny, batch, documents, emulated, every, odd};
+use crate::cuda::bert::tests as bert;
 use crate::cuda::nvrtc::VARIABLE;
-use crate::cuda::open;
+use crate::cuda::{inspect, inspect_encoder, load_encoder, open};
 use crate::{LanguageModel, LoadOptions};
 
 /// What the machine is, for the driver to read.
 const MACHINE: &str = "RIFFLE_TEST_DRIVER";
 /// The driver to load.
 const LIBRARY: &str = "RIFFLE_TEST_DRIVER_LIBRARY";
-/// What to do: `inspect` or `score`.
+/// What to do: `inspect`, `inspect-encoder`, `score` or `encode`.
 const TASK: &str = "RIFFLE_TEST_DRIVER_TASK";
 /// Begins the line of output that is the answer.
 const ANSWER: &str = "answer: ";
@@ -88,24 +88,39 @@ fn in_a_process_with_a_driver() {
     let answer = match task.split_once(' ') {
         Some(("inspect", ordinal)) => {
             let ordinal = ordinal.parse().expect("a number");
-            let inspected = open::inspect(&odd(), ordinal, &options);
+            let inspected = inspect(&odd(), ordinal, &options);
             inspected.map_or_else(|error| error.to_string(), |report| format!("{report:?}"))
         }
-        _ => scores(&options),
+        Some(("inspect-encoder", ordinal)) => {
+            let ordinal = ordinal.parse().expect("a number");
+            let inspected = inspect_encoder(&bert::odd(), ordinal, &options);
+            inspected.map_or_else(|error| error.to_string(), |report| format!("{report:?}"))
+        }
+        _ if task == "encode" => {
+            enter_kernels();
+            encodings(&options)
+        }
+        _ => {
+            enter_kernels();
+            scores(&options)
+        }
     };
     println!("\n{ANSWER}{answer}");
     drop(driver);
 }
 
-/// The bits of documents' scores, from a model that has scored others before.
-fn scores(options: &LoadOptions) -> String {
-    // Naming a kernel enters it into the emulator's table.
+/// Enters all kernels into the emulator's table, by naming them.
+fn enter_kernels() {
     let emulated = Emulated::new(Policy::PLAIN);
     for family in [Family::Ampere, Family::Hopper] {
-        for kernel in Kernels::new(family, odd().head_width).unwrap().all() {
+        for kernel in every(family) {
             emulated.facts(kernel.file, kernel.name);
         }
     }
+}
+
+/// The bits of documents' scores, from a model that has scored others before.
+fn scores(options: &LoadOptions) -> String {
     let source = &mut Tiny::new(odd());
     let placed = open::load(source, SEPARATOR, 0, options).expect("the model loads");
     let mut model = placed.model;
@@ -114,6 +129,25 @@ fn scores(options: &LoadOptions) -> String {
     model.score(&batch(&texts)).expect("the documents score");
     texts.reverse();
     bits(model.as_mut(), &texts)
+}
+
+/// The bits of documents' embeddings, and their codes, from an encoder that shares the device with
+/// a language model and has embedded others before.
+fn encodings(options: &LoadOptions) -> String {
+    let source = &mut Tiny::new(odd());
+    let placed = open::load(source, SEPARATOR, 0, options).expect("the model loads");
+    let mut model = placed.model;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = bert::random(&folder, &bert::odd());
+    let lsh = bert::hashes(bert::odd().width);
+    let placed = load_encoder(&directory, lsh, 0, options).expect("the encoder loads");
+    let mut encoder = placed.model;
+    let mut texts = documents(&LENGTHS, odd().vocabulary);
+    texts.reverse();
+    bert::bits(encoder.as_mut(), &texts);
+    model.score(&batch(&texts)).expect("the documents score");
+    texts.reverse();
+    bert::bits(encoder.as_mut(), &texts)
 }
 
 fn bits(model: &mut dyn LanguageModel, texts: &[Vec<u32>]) -> String {
@@ -180,6 +214,32 @@ fn a_device_is_reported_with_its_memory_and_kernels() {
         "\"head_sm90\"",
     ] {
         assert!(found.contains(part), "{part} in {found}");
+    }
+}
+
+#[test]
+fn an_encoder_s_device_is_reported_with_its_memory_and_kernels() {
+    let found = answer("major=9", "inspect-encoder 0", &nvrtc());
+    for part in [
+        "\"Test Device\"",
+        "batch_tokens: 150",
+        "\"linear_gelu_sm90\"",
+    ] {
+        assert!(found.contains(part), "{part} in {found}");
+    }
+    let found = answer("free=268500000", "inspect-encoder 0", &nvrtc());
+    let expected = "268500000 bytes are free; lower score.batch_tokens_max";
+    assert!(found.contains(expected), "{found}");
+}
+
+#[test]
+fn differential_the_driver_s_embeddings_and_codes_are_the_emulator_s() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = bert::random(&folder, &bert::odd());
+    for (family, machine) in [(Family::Ampere, "major=8"), (Family::Hopper, "major=9")] {
+        let mut encoder = bert::emulated(&directory, family, 400, Policy::PLAIN);
+        let expected = bert::bits(&mut encoder, &documents(&LENGTHS, odd().vocabulary));
+        assert_eq!(answer(machine, "encode", &nvrtc()), expected, "{family:?}");
     }
 }
 

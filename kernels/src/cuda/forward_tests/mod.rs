@@ -1,12 +1,11 @@
 //! The whole forward pass in the emulator, held against the CPU model.
 
-mod device;
 mod driver;
 mod real;
 mod tiny;
 
 use crate::cuda::decoder::Decoder;
-use crate::cuda::emulated::{Emulated, Landing, Policy};
+use crate::cuda::emulated::{Emulated, EmulatedDevice, Landing, Policy};
 use crate::cuda::kernels::{Family, every};
 use crate::cuda::model::CudaLlama;
 use crate::cuda::plan::Plan;
@@ -14,7 +13,6 @@ use crate::cuda::shape::Shape;
 use crate::llama::Llama;
 use crate::source::Source;
 use crate::{Batch, Config, LanguageModel, ScoreError};
-use device::EmulatedDevice;
 use tiny::Tiny;
 
 const SEPARATOR: u32 = 1;

@@ -106,6 +106,8 @@ pub(crate) struct Pool {
     pub(crate) bounds: Address,
     /// `[documents, C]` f32, written.
     pub(crate) embeddings: Address,
+    /// `[documents]` f32, written: 0 where all channels are finite, else NaN.
+    pub(crate) checks: Address,
     /// How many documents.
     pub(crate) documents: i32,
     /// `C`.
@@ -116,4 +118,32 @@ pub(crate) struct Pool {
     pub(crate) first_token: i32,
     /// 1 to scale embeddings to length 1.
     pub(crate) normalize: i32,
+}
+
+/// Locality-sensitive hashes of embeddings.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Codes {
+    /// `[documents, C]` f32.
+    pub(crate) embeddings: Address,
+    /// As [`Tables`](crate::lsh::Tables) holds them, f32.
+    pub(crate) directions: Address,
+    /// As `Tables` holds them, f32.
+    pub(crate) offsets: Address,
+    /// `[R, n]` u64.
+    pub(crate) factors: Address,
+    /// `[R]` u64.
+    pub(crate) addends: Address,
+    /// `[documents, R]` u16, written.
+    pub(crate) codes: Address,
+    /// How many documents.
+    pub(crate) documents: i32,
+    /// `C`.
+    pub(crate) channels: i32,
+    /// `R`.
+    pub(crate) rows: i32,
+    /// `n`, at most 16.
+    pub(crate) concatenated: i32,
+    /// `B`, at most 65,536.
+    pub(crate) cells: i32,
 }

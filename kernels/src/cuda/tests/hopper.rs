@@ -3,6 +3,8 @@
 
 use super::gate_up;
 use super::head;
+use super::linear::{self, Activation};
+use super::linear_add;
 use super::qkv::{self, Heads};
 use super::residual;
 use super::version::Version;
@@ -76,6 +78,41 @@ fn oracle_head_at_the_edges_of_tiles_under_every_policy() {
 }
 
 #[test]
+fn oracle_linear_at_the_edges_of_tiles_under_every_policy() {
+    for rows in ROWS {
+        for activation in [Activation::None, Activation::Gelu] {
+            let case = linear::Case::new(rows, 190, 250, 2.0).with(activation);
+            for policy in Policy::all() {
+                case.check(&case.run_as(blocks(2), policy));
+            }
+        }
+    }
+}
+
+#[test]
+fn oracle_linear_add_at_the_edges_of_tiles_under_every_policy() {
+    for rows in ROWS {
+        let case = linear_add::Case::new(rows, 256, 320, 5.0);
+        for policy in Policy::all() {
+            case.check(&case.run_as(blocks(2), policy));
+        }
+    }
+}
+
+/// The shapes of MiniLM-L6: rows that stay, and rows that are streamed.
+#[test]
+fn oracle_linear_and_linear_add_of_a_real_layer() {
+    let qkv = linear::Case::new(140, 384, 1152, 1.0);
+    qkv.check(&qkv.run_as(blocks(3), LATE));
+    for inner in [384, 1536] {
+        let case = linear_add::Case::new(140, inner, 384, 1.0);
+        for policy in [LATE, LATE_PRODUCTS] {
+            case.check(&case.run_as(blocks(2), policy));
+        }
+    }
+}
+
+#[test]
 fn oracle_qkv_for_heads_of_every_width() {
     for (queries, keys, width) in [(4, 4, 16), (9, 3, 64), (2, 2, 80), (2, 1, 96), (3, 1, 128)] {
         let heads = Heads {
@@ -143,11 +180,15 @@ fn a_row_has_the_same_bits_alone_and_anywhere_in_a_batch() {
     let gate_up = gate_up::Case::new(130, 192, 192, 1.0);
     let residual = residual::Case::new(130, 640, 192, 1.0);
     let head = head::Case::new(130, 192, 900, 2, 3.0);
+    let linear = linear::Case::new(130, 192, 256, 1.0).with(Activation::Gelu);
+    let linear_add = linear_add::Case::new(130, 640, 192, 1.0);
     let together = (
         qkv.run_as(blocks(3), Policy::PLAIN),
         gate_up.run_as(blocks(3), Policy::PLAIN),
         residual.run_as(blocks(3), Policy::PLAIN),
         head.run_as(blocks(3), Policy::PLAIN),
+        linear.run_as(blocks(3), Policy::PLAIN),
+        linear_add.run_as(blocks(3), Policy::PLAIN),
     );
     for rows in batches {
         let apart = qkv.pick(rows).run_as(blocks(1), LATE);
@@ -157,6 +198,10 @@ fn a_row_has_the_same_bits_alone_and_anywhere_in_a_batch() {
         let apart = residual.pick(rows).run_as(blocks(1), LATE);
         assert_eq!(apart.stream, residual::pick(&together.2.stream, 192, rows));
         assert_eq!(apart.squares, residual::pick(&together.2.squares, 3, rows));
+        let apart = linear.pick(rows).run_as(blocks(1), LATE);
+        assert_eq!(apart.values, together.4.pick(rows).values);
+        let apart = linear_add.pick(rows).run_as(blocks(1), LATE);
+        assert_eq!(apart, residual::pick(&together.5, 192, rows));
         let apart = head.pick(rows).run_as(blocks(1), LATE);
         let expected: Vec<head::Partial> = rows
             .iter()
@@ -170,7 +215,11 @@ fn a_row_has_the_same_bits_alone_and_anywhere_in_a_batch() {
 #[test]
 fn kernels_state_the_launch_that_fits_a_multiprocessor() {
     let device = Emulated::new(Policy::PLAIN);
-    for name in ["qkv", "gate_up", "residual", "head"] {
+    let decoder = ["qkv", "gate_up", "residual", "head"];
+    for name in decoder
+        .into_iter()
+        .chain(["linear", "linear_gelu", "linear_add"])
+    {
         let facts = device.facts(&format!("{name}_sm90.cu"), &format!("{name}_sm90"));
         assert_eq!(
             (facts.threads, facts.tile_rows, facts.tile_columns),

@@ -6,12 +6,15 @@
 mod attention;
 mod bert_embed;
 mod bounded;
+mod codes;
 mod documents;
 mod embed;
 mod gate_up;
 mod head;
 mod hopper;
 mod layer_norm;
+mod linear;
+mod linear_add;
 mod matrix;
 mod norm;
 mod pool;

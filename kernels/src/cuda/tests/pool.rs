@@ -37,14 +37,21 @@ impl Case {
     }
 
     fn run(&self, policy: Policy) -> Vec<f32> {
+        self.run_checked(policy).0
+    }
+
+    /// Embeddings and checks.
+    fn run_checked(&self, policy: Policy) -> (Vec<f32>, Vec<f32>) {
         let device = Emulated::new(policy);
         let documents = self.bounds.len() - 1;
         let (stream, bounds) = (device.upload(&self.stream), device.upload(&self.bounds));
         let embeddings = device.poisoned(documents * self.channels);
+        let checks = device.poisoned(documents);
         let parameters = Pool {
             stream: at(&stream),
             bounds: at(&bounds),
             embeddings: at(&embeddings),
+            checks: at(&checks),
             documents: documents as i32,
             channels: self.channels as i32,
             width: self.width() as i32,
@@ -52,7 +59,7 @@ impl Case {
             normalize: i32::from(self.normalize),
         };
         launch(device, "pool", [documents as u32, 1, 1], &parameters);
-        embeddings.read()
+        (embeddings.read(), checks.read())
     }
 
     /// A document's embedding.
@@ -127,6 +134,19 @@ fn a_row_of_next_to_nothing_is_not_blown_up() {
     case.stream[5] = 1e-20;
     let got = case.run(Policy::PLAIN);
     assert!((got[5] - 1e-8).abs() < 1e-14, "{}", got[5]);
+}
+
+#[test]
+fn checks_tell_which_documents_have_numbers() {
+    for spoilt in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut case = Case::new(&[5, 0, 12, 1], 312);
+        // The last channel of the third document's last row.
+        let place = 16 * case.width() + 311;
+        case.stream[place] = spoilt;
+        let (_, checks) = case.run_checked(Policy::PLAIN);
+        let finite: Vec<bool> = checks.iter().map(|check| *check == 0.0).collect();
+        assert_eq!(finite, [true, true, false, true], "{spoilt}: {checks:?}");
+    }
 }
 
 #[test]

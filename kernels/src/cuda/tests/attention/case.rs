@@ -8,14 +8,52 @@ use crate::cuda::emulated::{Emulated, Policy};
 use crate::cuda::parameters::Attention;
 use crate::cuda::work::{queries_per_tile, tiles};
 
-pub(super) const FILE: &str = "attention.cu";
 const NAN: u16 = 0x7FFF;
 /// What unwritten memory holds.
 const POISON: u16 = 0xFFFF;
 
+/// Which rows of its document a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Those before it, and its own.
+    Causal,
+    /// All.
+    Full,
+}
+
+impl Sight {
+    pub(super) const BOTH: [Sight; 2] = [Sight::Causal, Sight::Full];
+
+    /// Widths of heads that there are kernels for.
+    pub(super) fn widths(self) -> &'static [usize] {
+        match self {
+            Sight::Causal => &[16, 32, 64, 80, 96, 128, 256],
+            Sight::Full => &[16, 32, 64, 128],
+        }
+    }
+
+    /// The file and the name of the kernel for heads of a width.
+    pub(super) fn kernel(self, width: usize) -> (&'static str, String) {
+        match self {
+            Sight::Causal => ("attention.cu", format!("attention_{width}")),
+            Sight::Full => ("attention_full.cu", format!("attention_full_{width}")),
+        }
+    }
+
+    /// How many rows query `t` of a document sees, from the first on.
+    pub(super) fn keys(self, t: usize, length: usize) -> usize {
+        match self {
+            Sight::Causal => t + 1,
+            Sight::Full => length,
+        }
+    }
+}
+
 /// Documents and heads, and what they hold.
 #[derive(Clone)]
 pub(super) struct Case {
+    /// Which rows a query sees.
+    pub(super) sight: Sight,
     pub(super) width: usize,
     pub(super) heads: usize,
     pub(super) kv_heads: usize,
@@ -30,6 +68,7 @@ impl Case {
     /// Documents of these lengths, a row of NaN before each and after the last. Queries are uniform
     /// in ±`spread`, keys and values in ±2.
     pub(super) fn new(
+        sight: Sight,
         width: usize,
         (heads, kv_heads): (usize, usize),
         lengths: &[usize],
@@ -42,6 +81,7 @@ impl Case {
             rows += length + 1;
         }
         let mut case = Case {
+            sight,
             width,
             heads,
             kv_heads,
@@ -83,8 +123,8 @@ impl Case {
     /// `[rows, ld_out]` as the kernel writes it.
     pub(super) fn run(&self, policy: Policy) -> Vec<u16> {
         let device = Emulated::new(policy);
-        let kernel = format!("attention_{}", self.width);
-        let tile_rows = device.facts(FILE, &kernel).tile_rows;
+        let (file, kernel) = self.sight.kernel(self.width);
+        let tile_rows = device.facts(file, &kernel).tile_rows;
         let queries = queries_per_tile(tile_rows, self.heads, self.kv_heads).expect("heads fit");
         let mut bounds: Vec<u32> = vec![0];
         for &(row, length) in &self.documents {
@@ -108,7 +148,7 @@ impl Case {
         let grid = [work.len() as u32, self.kv_heads as u32, 1];
         let parameters = [(&raw mut parameters).cast::<c_void>()];
         // SAFETY: the kernel takes one Attention, whose addresses hold what its sizes say.
-        unsafe { device.launch(FILE, &kernel, grid, &parameters) }.expect("no mistake");
+        unsafe { device.launch(file, &kernel, grid, &parameters) }.expect("no mistake");
         out.read()
     }
 
@@ -119,7 +159,7 @@ impl Case {
         for &(row, length) in &self.documents {
             for head in 0..self.heads {
                 for t in 0..length {
-                    let exact = Exact::new(self, row, t, head);
+                    let exact = Exact::new(self, (row, length), t, head);
                     for (d, (&exact_value, &size)) in
                         exact.values.iter().zip(&exact.sizes).enumerate()
                     {
@@ -128,8 +168,9 @@ impl Case {
                         let tolerance = exact.tolerance(exact_value, size);
                         assert!(
                             error <= tolerance,
-                            "width {}, {}/{} heads, document of {length}: query {t}, head {head}, channel {d}: \
+                            "{:?}, width {}, {}/{} heads, document of {length}: query {t}, head {head}, channel {d}: \
                              {got} is not {exact_value} within {tolerance}",
+                            self.sight,
                             self.width,
                             self.heads,
                             self.kv_heads

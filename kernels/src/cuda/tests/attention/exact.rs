@@ -18,7 +18,7 @@ pub(super) struct Exact {
 }
 
 impl Exact {
-    pub(super) fn new(case: &Case, row: usize, t: usize, head: usize) -> Exact {
+    pub(super) fn new(case: &Case, (row, length): (usize, usize), t: usize, head: usize) -> Exact {
         let (width, ld) = (case.width, case.ld());
         let kv_head = head / (case.heads / case.kv_heads);
         let at = |row: usize, head: usize| {
@@ -27,8 +27,9 @@ impl Exact {
                 .map(|&bits| value(bits))
         };
         let scale = f64::from(case.scale());
+        let keys = case.sight.keys(t, length);
         let (mut scores, mut largest_sum) = (Vec::new(), 0.0f64);
-        for s in 0..=t {
+        for s in 0..keys {
             let products = at(row + t, head).zip(at(row + s, case.heads + kv_head));
             let (score, sum) = products.fold((0.0, 0.0), |(score, sum), (q, k)| {
                 (score + q * k, sum + (q * k).abs())
@@ -50,7 +51,8 @@ impl Exact {
         // two goes into an exponent. Powers are within four roundings, and a weight is multiplied by
         // one each step; sums over the keys round once a key.
         let exponent = 2.0 * (width as f64 + 2.0) * ROUND_F32 * largest_sum;
-        let weight_error = std::f64::consts::LN_2 * exponent + (t as f64 + 8.0) * 2.0 * ROUND_F32;
+        let weight_error =
+            std::f64::consts::LN_2 * exponent + (keys as f64 + 7.0) * 2.0 * ROUND_F32;
         Exact {
             values,
             sizes,

@@ -2,8 +2,8 @@
 
 use std::ffi::c_void;
 
+use super::{Emulated, Memory, Policy};
 use crate::cuda::device::{Address, Device, Matrix, SLOTS};
-use crate::cuda::emulated::{Emulated, Memory, Policy};
 use crate::cuda::error::CudaError;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::parameters::{Parameter, TensorMap};
@@ -12,19 +12,25 @@ use crate::cuda::parameters::{Parameter, TensorMap};
 const MULTIPROCESSORS: u32 = 3;
 
 /// An emulated GPU.
-pub(super) struct EmulatedDevice {
+pub(crate) struct EmulatedDevice {
     emulated: Emulated,
     memory: Vec<Memory<u8>>,
     fetched: [Vec<u8>; SLOTS],
 }
 
 impl EmulatedDevice {
-    pub(super) fn new(policy: Policy) -> Self {
+    /// One whose launches follow `policy`.
+    pub(crate) fn new(policy: Policy) -> Self {
         EmulatedDevice {
             emulated: Emulated::new(policy),
             memory: Vec::new(),
             fetched: Default::default(),
         }
+    }
+
+    /// Memory that was allocated, without rounding.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.memory.iter().map(|memory| memory.len() as u64).sum()
     }
 
     /// The values that begin at an address.
