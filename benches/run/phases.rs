@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use riffle::config::{Config, Epsilon, FieldPath, Keep, Mass, Over, PerplexityFrom, Stage};
-use riffle::curate::{Curate, curate};
+use riffle::config::{Config, Epsilon, FieldPath, Keep, Mass, Over, PerplexityFrom, Rate, Stage};
+use riffle::curate::{Curate, Skills, curate};
 use riffle::engine::{Counters, Halves, RunOptions, Stores, Summary, run};
 use riffle::feed::{FeedOptions, feed, progress_on_stderr};
 use riffle::log::Store;
@@ -149,7 +149,7 @@ fn write_codes(config: &Config, documents: usize) -> Measured {
 /// Half of the middle half by perplexity, by density.
 fn sample(mut config: Config) -> Measured {
     config.scored.topic = CODED.to_owned();
-    let half = config.select[0].rate();
+    let half = Rate::from_ppm(500_000).unwrap();
     config.select.push(Stage::Density {
         rate: half,
         seed: 0,
@@ -221,7 +221,7 @@ fn read_back(config: &Config) -> Measured {
 fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -> Curate {
     let lower_half = Stage::Perplexity {
         keep: Keep::Low,
-        rate: config.select[0].rate(),
+        rate: Rate::from_ppm(500_000).unwrap(),
         group_by: None,
         mass: Mass::Documents,
     };
@@ -235,6 +235,8 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
         statistics: config.curated.statistics_topic.clone(),
         stages: vec![lower_half],
         sketch: config.sketch.clone(),
+        skills: Skills::default(),
+        mixture: None,
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         until: Box::new(move || Ok(Some(end.clone()))),

@@ -85,7 +85,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Log(error) => error.into(),
-            EngineError::Model(_) | EngineError::Sketch(_) | EngineError::NoDocuments { .. } => {
+            EngineError::Model(_) | EngineError::NoDocuments { .. } => {
                 Failure::Unavailable(error.into())
             }
             EngineError::NoEncoder

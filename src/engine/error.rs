@@ -4,7 +4,7 @@ use super::mixing::MixtureError;
 use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
 use crate::skills::CentroidsError;
-use kernels::{LshError, ModelError, ScoreError};
+use kernels::{ModelError, ScoreError};
 
 /// A failure that the stream cannot go on after.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +21,6 @@ pub enum EngineError {
     /// There can be no mixture.
     #[error(transparent)]
     Mixture(#[from] MixtureError),
-    /// The encoder's embeddings cannot be hashed.
-    #[error("no codes can be made of the encoder's embeddings: {0}")]
-    Sketch(#[source] LshError),
     /// A model failed on a batch.
     #[error("scoring failed: {0}")]
     Score(#[from] ScoreError),

@@ -1,8 +1,9 @@
 //! Loads the models that score documents, as the configuration says, and tells what was loaded.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use kernels::{CudaError, DeviceChoice, EncoderTokenizer};
+use kernels::{CudaError, EncoderTokenizer};
 
 use super::EngineError;
 use crate::config::{Config, PerplexityFrom};
@@ -23,8 +24,12 @@ pub(super) fn scorer(config: &Config, threads: usize) -> Result<(Scorer, usize),
     }
     // On a GPU the first start compiles its kernels, which takes some seconds.
     tracing::info!(device = %score.device, model = %score.model.display(), "loading the reference model");
-    let loaded = kernels::load(&score.model, &load_options(config, threads))?;
-    say_fallback(loaded.fallback.as_ref());
+    let options = kernels::LoadOptions {
+        gpu_bytes_kept: encoder_bytes(config, threads)?,
+        ..load_options(config, threads)
+    };
+    let loaded = kernels::load(&score.model, &options)?;
+    say_fallback("reference model", loaded.fallback.as_ref());
     if let Some(gpu) = &loaded.gpu {
         let (gpu, mib) = (&gpu.name, gpu.total_bytes >> 20);
         tracing::info!(gpu, memory_mib = mib, "the reference model is on a GPU");
@@ -43,15 +48,22 @@ pub(super) fn scorer(config: &Config, threads: usize) -> Result<(Scorer, usize),
     Ok((scorer, loaded.batch_tokens))
 }
 
+/// What of a GPU's memory the reference model leaves to the encoder, which is loaded after it.
+fn encoder_bytes(config: &Config, threads: usize) -> Result<u64, EngineError> {
+    let bytes =
+        |path: &PathBuf| kernels::encoder_gpu_bytes(path, &encoder_options(config, threads));
+    Ok(config.score.encoder.as_ref().map_or(Ok(0), bytes)?)
+}
+
 /// Says why the model is on the CPU: a machine without a driver has no GPU to miss.
-fn say_fallback(reason: Option<&CudaError>) {
+fn say_fallback(model: &str, reason: Option<&CudaError>) {
     match reason {
         None => {}
         Some(CudaError::NoDriver) => {
-            tracing::info!("no CUDA driver: the reference model runs on the CPU");
+            tracing::info!("no CUDA driver: the {model} runs on the CPU");
         }
         Some(reason) => {
-            tracing::warn!(%reason, "the GPU is not used: the reference model runs on the CPU");
+            tracing::warn!(%reason, "the GPU is not used: the {model} runs on the CPU");
         }
     }
 }
@@ -83,7 +95,8 @@ pub(super) fn embedder(
         return Ok(None);
     };
     tracing::info!(encoder = %path.display(), "loading the encoder");
-    let loaded = kernels::load_encoder(path, &encoder_options(threads))?;
+    let loaded = kernels::load_encoder(path, &encoder_options(config, threads))?;
+    say_fallback("encoder", loaded.fallback.as_ref());
     let (info, shape) = (loaded.encoder.describe(), &loaded.config);
     tracing::info!(
         name = info.name,
@@ -100,15 +113,16 @@ pub(super) fn embedder(
     let centroids = centroids.map(|path| Centroids::open_for(path, &identity));
     let centroids = centroids.transpose()?;
     let embedder = Embedder::new(loaded, &config.sketch, score.embeddings, centroids);
-    Ok(Some(embedder.map_err(EngineError::Sketch)?))
+    Ok(Some(embedder))
 }
 
 /// How the encoder is loaded, with this many threads.
-fn encoder_options(threads: usize) -> kernels::LoadOptions {
+pub fn encoder_options(config: &Config, threads: usize) -> kernels::LoadOptions {
     kernels::LoadOptions {
-        // `score.device` is the reference model's: encoders run on the CPU.
-        device: DeviceChoice::Cpu,
+        device: config.score.device,
         threads,
+        batch_tokens_max: batch_tokens_max(config),
+        hashes: Some(config.sketch.lsh()),
         ..kernels::LoadOptions::default()
     }
 }
