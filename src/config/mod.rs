@@ -265,7 +265,7 @@ pub struct Score {
     pub encoder: Option<PathBuf>,
     /// Whether scored records carry the embedding beside its codes; only with an encoder.
     pub embeddings: bool,
-    /// Where the reference model runs: "auto" takes the first GPU if it can be used, else the CPU;
+    /// Where the models run: "auto" takes the first GPU if it can be used, else the CPU;
     /// "cpu"; or the GPU "cuda:0" and so on, and nothing else.
     #[serde(
         deserialize_with = "values::device",
