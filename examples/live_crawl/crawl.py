@@ -57,5 +57,7 @@ def main(folder, *riffle):
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is missing")
     except KeyboardInterrupt:
         pass
