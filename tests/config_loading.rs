@@ -331,7 +331,7 @@ fn the_schema_states_the_limits_that_are_enforced() {
             limits += 1;
         }
     }
-    assert_eq!(limits, 10);
+    assert_eq!(limits, 14);
 }
 
 #[test]
