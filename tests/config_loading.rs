@@ -283,6 +283,7 @@ fn every_commented_key_of_the_default_file_can_be_taken_in() {
             "tokens" => "perplexity = { field = 'metadata.perplexity' }",
             "group_by" | "seed" => "by = 'random'",
             "epsilon" | "phases" | "over" => "by = 'density'",
+            "budget" => "by = 'stratified'\ngroup_by = 'source'",
             // There is no such file here, and TLS only where it is built in.
             "\"sasl.password\"" | "\"ssl.key.password\"" => continue,
             _ => "",
@@ -297,6 +298,9 @@ fn every_commented_key_of_the_default_file_can_be_taken_in() {
             "log",
             "log",
             "tokens",
+            "field",
+            "floor",
+            "budget",
             "group_by",
             "seed",
             "epsilon",
@@ -335,7 +339,7 @@ fn the_schema_states_the_limits_that_are_enforced() {
             limits += 1;
         }
     }
-    assert_eq!(limits, 14);
+    assert_eq!(limits, 15);
 }
 
 #[test]

@@ -90,7 +90,9 @@ impl From<EngineError> for Failure {
             }
             EngineError::NoEncoder
             | EngineError::Codes { .. }
-            | EngineError::SketchChanged { .. } => Failure::Unfit(error.into()),
+            | EngineError::SketchChanged { .. }
+            | EngineError::Mixture(_)
+            | EngineError::Centroids(_) => Failure::Unfit(error.into()),
             other => Failure::Failed(other.into()),
         }
     }

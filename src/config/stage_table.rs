@@ -38,7 +38,7 @@ pub(super) struct StageTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keep: Option<Keep>,
     /// The part that is kept of each group's mass, or by skills and stratified of all groups'
-    /// together: greater than 0, at most 1, at most 6 decimals.
+    /// together: greater than 0, at most 1, at most 6 decimals. The default is 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
     /// In place of a rate, how many documents or tokens are kept of all groups together; skills and

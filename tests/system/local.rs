@@ -109,7 +109,7 @@ fn an_interrupt_finishes_the_epoch_and_the_next_run_goes_on() {
     let fed: Vec<Value> = (0..4_000).map(|n| document(n, 0)).collect();
     site.feed(&fed);
     let mut run = site.spawn(&["run", "--json"]);
-    wait_for_line(&mut run, "no model is loaded");
+    wait_for_line(&mut run, "no reference model is loaded");
     // Somewhere in the work, or after it: either way nothing may be lost.
     std::thread::sleep(Duration::from_millis(60));
     signal(&run, "INT");

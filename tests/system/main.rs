@@ -17,3 +17,4 @@ mod kcat;
 mod local;
 mod model;
 mod site;
+mod skills;
