@@ -10,7 +10,8 @@
 //! and `cells=` is one number. Every combination has a process of its own.
 //!
 //! 5 % of the upserts take a document down, the others are new; half of the live documents is kept.
-//! The pipeline is `latest` and `sample_by_density`; an epoch is timed from its first record until
+//! The pipeline is `latest` and `sample_by_density`, and bytes are those of the second, with the
+//! codes and 24 bytes of record; an epoch is timed from its first record until
 //! the probe passes it, and making the records is not timed. Documents have topics (Zipf), a share
 //! of 0.3 to 0.5 of their codes from them, and 4 % nearly copy another. What is computed anew is
 //! counted, summed and halved by a selection of the median, once over the live set at the end.

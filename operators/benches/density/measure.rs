@@ -49,9 +49,11 @@ pub fn measure(run: Run) {
         let touches = (pipeline.summary.borrow().touches - touched) as f64 / documents;
         let anew = (run.workers == 1).then(|| pipeline.compare(&corpus, run));
         if worker.index() == 0 {
-            let bytes = pipeline.bytes.get() as f64 / corpus.live.len() as f64;
+            let [latest, density] = pipeline
+                .bytes
+                .map(|bytes| bytes.get() as f64 / corpus.live.len() as f64);
             let busy = documents / busy;
-            print(run, load, times, [busy, touches, bytes], anew);
+            print(run, load, times, [busy, touches, density, latest], anew);
         }
         barrier.wait();
     });
@@ -80,8 +82,8 @@ struct Pipeline {
     upserts: InputHandleVec<u64, Upsert<Coded>>,
     probe: Handle<u64>,
     epoch: u64,
-    /// Bytes of all operators' state after the last epoch asked for.
-    bytes: Rc<Cell<usize>>,
+    /// Bytes of each operator's state after the last epoch asked for: `latest`, and the sampling.
+    bytes: [Rc<Cell<usize>>; 2],
     summary: Rc<RefCell<Summary>>,
     /// Positions of the documents that are kept.
     kept: Rc<RefCell<HashSet<u64>>>,
@@ -89,25 +91,26 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(worker: &mut Worker, run: Run) -> Self {
-        let (probe, bytes) = (Handle::new(), Rc::new(Cell::new(0)));
+        let (probe, bytes) = (Handle::new(), [(); 2].map(|()| Rc::new(Cell::new(0))));
         let summary = Rc::new(RefCell::new(Summary::default()));
         let kept = Rc::new(RefCell::new(HashSet::new()));
         let (told, set) = (Rc::clone(&summary), Rc::clone(&kept));
         let mut upserts = InputHandleVec::new();
         worker.dataflow(|scope| {
-            let report = || {
-                let (bytes, last) = (Rc::clone(&bytes), run.epochs);
+            let report = |of: &Rc<Cell<usize>>| {
+                let (bytes, last) = (Rc::clone(of), run.epochs);
                 move |epoch: u64, usage: &dyn Usage| {
                     if epoch == last {
-                        bytes.set(bytes.get() + usage.bytes());
+                        bytes.set(usage.bytes());
                     }
                 }
             };
             let pact = Exchange::new(|upsert: &Upsert<Coded>| upsert.id.halves()[0]);
-            let live = latest(upserts.to_stream(scope), pact, report());
+            let live = latest(upserts.to_stream(scope), pact, report(&bytes[0]));
             let survivors = live.clone().map(position);
             let codes = |coded: &Coded, _, codes: &mut [u16]| codes.copy_from_slice(&coded.codes);
-            let sampled = sample_by_density(live, survivors, sampling(run), codes, report());
+            let sampled =
+                sample_by_density(live, survivors, sampling(run), codes, report(&bytes[1]));
             sampled
                 .summaries
                 .inspect(move |part| *told.borrow_mut() = part.clone());
@@ -206,7 +209,7 @@ fn print(
     run: Run,
     load: f64,
     mut times: Vec<f64>,
-    [busy, touches, bytes]: [f64; 3],
+    [busy, touches, bytes, bytes_of_latest]: [f64; 4],
     anew: Option<f64>,
 ) {
     let size = run.epoch / run.workers * run.workers;
@@ -243,6 +246,7 @@ fn print(
         ("touches_per_document", touches, "1"),
         ("longest_epoch_over_median", longest / median, "1"),
         ("bytes_per_document", bytes, "B"),
+        ("bytes_per_document_of_latest", bytes_of_latest, "B"),
     ] {
         println!("figure\t{name}.{quantity}\t{value:.1}\t{unit}");
     }

@@ -30,14 +30,15 @@
 //! # Memory and pauses
 //!
 //! A live document takes two bytes a row for its codes, which a takedown must count off again, and
-//! in the lists two bytes a row and a little more than one for every 65,535 documents' share of a
-//! cell: with 128 rows of 20,000 cells 256 and 300. Beside that are 28 bytes, and as many as record
-//! and id have. The sketch has five bytes a cell over all workers, and each worker one more; the
-//! shard that fills takes two bytes for each row and each of its documents and cells.
+//! in the lists two bytes a row, as much again where gaps are long, and its share of 1.3 bytes a
+//! cell for every half million documents: with 128 rows of 20,000 cells 256 and 280. Beside that
+//! are 28 bytes, and as many as record and id have. The sketch has five bytes a cell over all
+//! workers, and each worker one more. The last half million documents are in parts, whose lists take
+//! 45 bytes more each, and the part that fills takes two for each row and each of its cells.
 //!
-//! Nothing is merged or sorted all at once: full shards are sorted by row, and those with many dead
-//! emptied, each in proportion to what the epoch brought. A new guard takes two passes over the
-//! documents of a worker, 16 bytes each.
+//! Nothing is sorted or merged all at once: full parts are sorted by row, full shards merged by row,
+//! and those with many dead emptied, each in proportion to what comes. A new guard takes two passes
+//! over the documents of a worker, 16 bytes each.
 //!
 //! # It is not
 //!

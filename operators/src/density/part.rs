@@ -14,6 +14,8 @@ pub(super) const PART: usize = u16::MAX as usize;
 
 /// How far ahead of its use the end of a chain is asked for.
 const AHEAD: usize = 32;
+/// Documents for which chains get room at once: doubling would waste a third of it.
+const GROWTH: usize = 1 << 13;
 /// Chains that are followed side by side.
 const SIDE_BY_SIDE: usize = 64;
 
@@ -31,6 +33,9 @@ struct Chains {
 
 impl Chains {
     fn extend(&mut self, codes: &[u16]) {
+        if self.before.capacity() - self.before.len() < codes.len() {
+            self.before.reserve_exact(codes.len().max(GROWTH));
+        }
         let next = self.before.len() as u16 + 1;
         let link = |(i, &code): (usize, &u16)| {
             if let Some(&later) = codes.get(i + AHEAD) {
@@ -70,7 +75,7 @@ impl Part {
     pub(super) fn new(rows: usize, cells: usize) -> Self {
         let chains = || Chains {
             last: vec![0; cells].into(),
-            before: Vec::with_capacity(PART),
+            before: Vec::new(),
         };
         Part {
             rows: (0..rows).map(|_| Row::Chains(chains())).collect(),
