@@ -224,6 +224,7 @@ fn an_encoder_s_device_is_reported_with_its_memory_and_kernels() {
         "\"Test Device\"",
         "batch_tokens: 150",
         "\"linear_gelu_sm90\"",
+        "\"codes\"",
     ] {
         assert!(found.contains(part), "{part} in {found}");
     }
