@@ -84,11 +84,23 @@ fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
     );
 
     // Half an evaluation moves nothing; a line that is no report is named, and the rest is taken.
-    let lines = [report(1, "read", 0.25), json!({"round": 1}), report(1, "sing", 9.0)];
+    let lines = [
+        report(1, "read", 0.25),
+        json!({"round": 1}),
+        report(1, "sing", 9.0),
+    ];
     let said = site.riffle_reading(&json_lines(&lines), &["losses", "-"]);
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stderr.contains("standard input:2: a report of a loss needs"), "{}", said.stderr);
-    assert!(said.stderr.contains("2 reports appended to losses, 1 lines refused"));
+    assert!(
+        said.stderr
+            .contains("standard input:2: a report of a loss needs"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr
+            .contains("2 reports appended to losses, 1 lines refused")
+    );
     site.run();
     assert_eq!(curated(&site), counts(30, 30));
 
@@ -99,22 +111,41 @@ fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
     assert_eq!(curated(&site), counts(16, 43));
     let mixture = site.tail("mixture").pop().unwrap();
     assert_eq!(mixture["round"], 1);
-    assert_eq!(mixture["skills"], json!({"read": 0.268941421, "write": 0.731058579}));
+    assert_eq!(
+        mixture["skills"],
+        json!({"read": 0.268941421, "write": 0.731058579})
+    );
 
     let write = last(&site, "statistics", "skill", "write");
-    assert_eq!((&write["live"]["documents"], &write["live"]["tokens"]), (&100.into(), &1000.into()));
+    assert_eq!(
+        (&write["live"]["documents"], &write["live"]["tokens"]),
+        (&100.into(), &1000.into())
+    );
     assert_eq!(write["curated"]["documents"], 43);
     let sing = last(&site, "statistics", "skill", "sing");
-    assert_eq!((&sing["live"]["documents"], &sing["curated"]["documents"]), (&100.into(), &0.into()));
+    assert_eq!(
+        (&sing["live"]["documents"], &sing["curated"]["documents"]),
+        (&100.into(), &0.into())
+    );
     let nll: f64 = (0..DOCUMENTS).map(|n| 10.0 * (2.0 + n as f64).ln()).sum();
     assert!((sing["live"]["mean_nll_nats"].as_f64().unwrap() - nll / 1000.0).abs() < 1e-8);
     let statistics = site.tail("statistics");
-    let reports = statistics.iter().rfind(|it| it.get("of_unknown_skills").is_some()).unwrap();
-    assert_eq!((&reports["evaluations"], &reports["of_unknown_skills"]), (&1.into(), &1.into()));
+    let reports = statistics
+        .iter()
+        .rfind(|it| it.get("of_unknown_skills").is_some())
+        .unwrap();
+    assert_eq!(
+        (&reports["evaluations"], &reports["of_unknown_skills"]),
+        (&1.into(), &1.into())
+    );
 
     // What is taken back leaves the mixture as it was before.
     let back = json!({"round": 1, "skill": "write", "loss": null});
-    assert_eq!(site.riffle_reading(&json_lines(&[back]), &["losses", "-"]).code, Some(0));
+    assert_eq!(
+        site.riffle_reading(&json_lines(&[back]), &["losses", "-"])
+            .code,
+        Some(0)
+    );
     site.run();
     assert_eq!(curated(&site), counts(30, 30));
 }
@@ -131,7 +162,10 @@ fn a_changed_mixture_publishes_exactly_the_difference() {
     site.write("riffle.toml", fixed);
     let summary = site.run();
     // Each skill's documents stand in one order: what stays is not told again.
-    assert_eq!((&summary["admitted"], &summary["withdrawn"]), (&15.into(), &15.into()));
+    assert_eq!(
+        (&summary["admitted"], &summary["withdrawn"]),
+        (&15.into(), &15.into())
+    );
     let counts = BTreeMap::from([("read".into(), 45), ("write".into(), 15)]);
     assert_eq!(curated(&site), counts);
 }
@@ -148,7 +182,15 @@ fn documents_have_the_skill_of_the_nearest_centroid() {
         .collect();
     let path = site.write("documents.jsonl", json_lines(&documents));
     let encoder = encoder().display().to_string();
-    let fit = ["skills", "fit", "-k", "2", "--encoder", &encoder, path.to_str().unwrap()];
+    let fit = [
+        "skills",
+        "fit",
+        "-k",
+        "2",
+        "--encoder",
+        &encoder,
+        path.to_str().unwrap(),
+    ];
     let fitted = site.riffle(&[&fit[..], &["--set", "skills.centroids="]].concat());
     assert_eq!(fitted.code, Some(0), "{}", fitted.stderr);
     let file: Value =
@@ -162,19 +204,28 @@ fn documents_have_the_skill_of_the_nearest_centroid() {
     site.run();
     let mut scored: BTreeMap<String, u64> = BTreeMap::new();
     for record in site.tail("scored") {
-        *scored.entry(record["skill"].as_str().unwrap().to_owned()).or_default() += 1;
+        *scored
+            .entry(record["skill"].as_str().unwrap().to_owned())
+            .or_default() += 1;
     }
     assert_eq!(scored, sizes);
     let expected = sizes.values().map(|size| (*size).min(2)).sum::<u64>();
     let curated = site.tail("curated");
-    assert!(curated.iter().all(|it| sizes.contains_key(it["riffle"]["skill"].as_str().unwrap())));
+    assert!(
+        curated
+            .iter()
+            .all(|it| sizes.contains_key(it["riffle"]["skill"].as_str().unwrap()))
+    );
     assert!(curated.len() as u64 >= expected, "{curated:?}");
 }
 
 #[test]
 fn settings_of_skills_that_do_not_go_together_are_refused_before_anything_is_read() {
     for (rules, said) in [
-        ("[[select]]\nby = \"skills\"", "select[0] groups by skill, but no document has one"),
+        (
+            "[[select]]\nby = \"skills\"",
+            "select[0] groups by skill, but no document has one",
+        ),
         (
             "[skills]\nfield = \"metadata.skill\"\n[[select]]\nby = \"skills\"",
             "select[0] follows the mixture of skills, but there is none",
@@ -183,12 +234,18 @@ fn settings_of_skills_that_do_not_go_together_are_refused_before_anything_is_rea
             "[skills]\nfield = \"metadata.skill\"\ncentroids = \"skills.json\"",
             "skills.field and skills.centroids both say",
         ),
-        ("[skills]\ncentroids = \"skills.json\"", "there is no encoder"),
+        (
+            "[skills]\ncentroids = \"skills.json\"",
+            "there is no encoder",
+        ),
         (
             "[mixture]\nskills = [\"a\"]\nmethod = \"proportional\"",
             "mixture.method is \"proportional\"",
         ),
-        ("[[select]]\nby = \"skills\"\nrate = 0.5\nbudget = 7", "a rate or a budget, not both"),
+        (
+            "[[select]]\nby = \"skills\"\nrate = 0.5\nbudget = 7",
+            "a rate or a budget, not both",
+        ),
     ] {
         let site = Site::new().set("select=[]");
         let site = match rules.contains("[[select]]") {
@@ -204,5 +261,11 @@ fn settings_of_skills_that_do_not_go_together_are_refused_before_anything_is_rea
     site.write("riffle.toml", "[mixture]\ngraph = \"missing.json\"\n");
     let ended = site.riffle(&["curate", "--until-end"]);
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
-    assert!(ended.stderr.contains("mixture.graph: cannot read missing.json"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("mixture.graph: cannot read missing.json"),
+        "{}",
+        ended.stderr
+    );
 }
