@@ -2,6 +2,7 @@
 //!
 //! Stateful, deterministic, without a model. [`dataflow`] is the picture; [`Curator`] runs it.
 
+mod changes;
 mod coded;
 mod document;
 mod drawn;
@@ -11,6 +12,7 @@ mod mixture;
 mod publish;
 mod rules;
 mod run;
+mod settings;
 mod skills;
 mod stages;
 mod statistics;

@@ -1,13 +1,12 @@
 //! Publishes epochs: changes of the curated set and statistics, committed with the place in the
 //! scored log.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use operators::Change;
 use serde::{Deserialize, Serialize};
 
-use super::drawn::Draw;
+use super::changes::{Changes, Kept};
 use super::groups::Groups;
 use super::mixture::{Shares, Told};
 use super::skills::SkillChange;
@@ -15,16 +14,7 @@ use super::statistics::{StageSummary, Statistics};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
 use crate::log::{Fetcher, Offsets, Position, Record, Writer, partition_of};
-use crate::records::{Measures, Progress, Scored};
-
-/// What publishing a document that is kept takes.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Kept {
-    /// Where its scored record stands.
-    pub position: Position,
-    /// How it was drawn, where a stage draws by density.
-    pub draw: Option<Draw>,
-}
+use crate::records::Progress;
 
 /// What the dataflow tells of an epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,19 +80,6 @@ pub struct Publisher {
     counters: Arc<Counters>,
 }
 
-/// The changes of one epoch, net by document.
-#[derive(Default)]
-struct Changes {
-    /// Places of documents that enter, or change their value; ascending.
-    admitted: Vec<Position>,
-    /// Places of documents that leave; ascending.
-    withdrawn: Vec<Position>,
-    /// Documents that were in the set before and still are.
-    replaced: usize,
-    /// How documents were drawn that enter, by place, ascending; empty without density.
-    draws: Vec<(Position, Draw)>,
-}
-
 impl Publisher {
     /// A publisher of what `rules` keep, which reads documents back by `scored`.
     pub fn new(
@@ -142,7 +119,7 @@ impl Publisher {
         let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
             Published::UnderOtherRules(replay, kept) if replay == number => {
                 self.curated = kept.len() as u64;
-                difference(&kept, changes)
+                changes.since(&kept)
             }
             earlier => {
                 self.published = earlier;
@@ -203,22 +180,7 @@ impl Publisher {
                 Outcome::Mark(mark) => offsets = Some(mark.offsets),
             }
         }
-        // A document that leaves and enters in one epoch has a new value: one upsert says it all.
-        let again: HashSet<_> = added.iter().map(|change| change.id).collect();
-        let before = removed.len();
-        removed.retain(|change| !again.contains(&change.id));
-        let replaced = before - removed.len();
-        let mut draws: Vec<_> = added.iter().filter_map(drawn).collect();
-        draws.sort_unstable_by_key(|(place, _)| *place);
-        (
-            Changes {
-                admitted: positions(added),
-                withdrawn: positions(removed),
-                replaced,
-                draws,
-            },
-            offsets,
-        )
+        (Changes::net(added, removed), offsets)
     }
 
     fn count(&mut self, epoch: u64, admitted: usize, withdrawn: usize) {
@@ -256,7 +218,7 @@ impl Publisher {
             mixture: mixture_log,
         } = &mut self.outputs;
         commit_epoch(writer.as_mut(), epoch, |writer| {
-            append_curated(scored, groups, epoch, changes, &mut |record| {
+            changes.append(scored, groups, epoch, &mut |record| {
                 let key = record.key.as_deref().unwrap_or_default();
                 Ok(writer.append(curated, partition_of(key, *partitions), record)?)
             })?;
@@ -285,119 +247,5 @@ impl Publisher {
         let log = self.outputs.mixture.as_ref()?;
         let shares = self.mixture.as_ref().filter(|_| self.is_mixture_new)?;
         Some(shares.record(epoch, log.method, &log.run))
-    }
-}
-
-/// Reads the documents back and appends upserts and tombstones, in the order of their places.
-fn append_curated(
-    scored: &mut dyn Fetcher,
-    groups: &Groups,
-    epoch: u64,
-    changes: &Changes,
-    append: &mut dyn FnMut(Record) -> Result<(), EngineError>,
-) -> Result<(), EngineError> {
-    let both = changes.admitted.iter().chain(&changes.withdrawn);
-    let mut places: Vec<Position> = both.copied().collect();
-    places.sort_unstable();
-    let mut failed = Ok(());
-    scored.fetch(&places, &mut |position, record| {
-        if failed.is_ok() {
-            let leaves = changes.withdrawn.binary_search(&position).is_ok();
-            let draw = changes.draw(position);
-            let published = curated_record(record, groups, leaves, draw, epoch);
-            failed = published.and_then(&mut *append);
-        }
-    })?;
-    failed
-}
-
-/// The record that publishes a scored document's admission, or its withdrawal.
-fn curated_record(
-    scored: Record,
-    groups: &Groups,
-    leaves: bool,
-    draw: Option<Draw>,
-    epoch: u64,
-) -> Result<Record, EngineError> {
-    let value = match scored.value.as_deref() {
-        Some(bytes) if !leaves => {
-            let scored = Scored::decode(bytes)?;
-            let skill = groups.skill(&scored);
-            let measures = Measures {
-                skill: skill.as_deref(),
-                density: draw.map(|draw| draw.density),
-                weight: draw.map(|draw| draw.weight),
-                ..Measures::new(&scored, epoch)
-            };
-            Some(measures.add_to(scored.document))
-        }
-        _ => None,
-    };
-    let headers = vec![("riffle-epoch".to_owned(), epoch.to_string().into_bytes())];
-    Ok(Record {
-        key: scored.key,
-        value,
-        headers,
-    })
-}
-
-impl Changes {
-    fn draw(&self, position: Position) -> Option<Draw> {
-        let found = self
-            .draws
-            .binary_search_by_key(&position, |(place, _)| *place);
-        found.ok().map(|at| self.draws[at].1)
-    }
-}
-
-fn drawn(change: &Change<Kept>) -> Option<(Position, Draw)> {
-    let Kept { position, draw } = change.record;
-    draw.map(|draw| (position, draw))
-}
-
-fn positions(changes: Vec<Change<Kept>>) -> Vec<Position> {
-    let mut positions: Vec<_> = changes
-        .iter()
-        .map(|change| change.record.position)
-        .collect();
-    positions.sort_unstable();
-    positions
-}
-
-/// What must be published to get from the documents kept before, their places ascending, to those
-/// that `now` admits.
-fn difference(before: &[Position], now: Changes) -> Changes {
-    let withdrawn = before
-        .iter()
-        .filter(|place| now.admitted.binary_search(place).is_err())
-        .copied()
-        .collect();
-    let admitted = now
-        .admitted
-        .into_iter()
-        .filter(|place| before.binary_search(place).is_err())
-        .collect();
-    Changes {
-        admitted,
-        withdrawn,
-        replaced: 0,
-        draws: now.draws,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn difference_publishes_only_what_differs() {
-        let place = |n| Position::new(0, n);
-        let now = Changes {
-            admitted: vec![place(2), place(3)],
-            ..Changes::default()
-        };
-        let changes = difference(&[place(1), place(2), place(5)], now);
-        assert_eq!(changes.admitted, [place(3)]);
-        assert_eq!(changes.withdrawn, [place(1), place(5)]);
     }
 }

@@ -7,8 +7,8 @@ use crate::config::Stage;
 use crate::curate::drawn::cut;
 use crate::curate::facts::NANO;
 use crate::curate::mixture::ReportCounts;
+use crate::curate::settings::draw_of;
 use crate::curate::skills::Published;
-use crate::curate::stages::draw_of;
 use crate::log::{Offsets, Record};
 
 /// The record of the whole corpus.
