@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -45,9 +46,12 @@ impl Cli {
     pub fn from_process() -> Result<Self, ExitCode> {
         let args: Vec<OsString> = std::env::args_os().collect();
         let command = Cli::command().color(help_color(&args));
-        let cli = command
-            .try_get_matches_from(args)
-            .and_then(|it| Cli::from_arg_matches(&it));
+        let matches = command.try_get_matches_from(&args);
+        let mut cli = matches.and_then(|it| Cli::from_arg_matches(&it));
+        if let Ok(cli) = &mut cli {
+            // Of a global option before and behind the subcommand clap keeps those behind alone.
+            cli.global.set = given(&args, "--set");
+        }
         cli.map_err(|error| {
             // A reader of the help that closed the pipe has what it wanted.
             let _ = error.print();
@@ -64,17 +68,26 @@ impl Cli {
 /// The colours of help and usage errors. They are printed while the arguments are parsed, so
 /// `--color` is looked for beforehand.
 fn help_color(args: &[OsString]) -> ColorChoice {
-    let text = |arg: &OsString| arg.to_string_lossy().into_owned();
-    let joined = |arg: &OsString| text(arg).strip_prefix("--color=").map(str::to_owned);
-    let separate = args
-        .windows(2)
-        .find(|pair| pair[0] == "--color")
-        .map(|pair| text(&pair[1]));
-    match separate.or_else(|| args.iter().find_map(joined)).as_deref() {
+    match given(args, "--color").first().map(String::as_str) {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,
     }
+}
+
+/// The values of an option, in order, wherever it stands before a `--`.
+fn given(args: &[OsString], option: &str) -> Vec<String> {
+    let mut args = args.iter().map(|arg| arg.to_string_lossy());
+    let mut values = Vec::new();
+    while let Some(arg) = args.next().filter(|arg| arg != "--") {
+        let joined = arg.strip_prefix(option).and_then(|it| it.strip_prefix('='));
+        if let Some(value) = joined {
+            values.push(value.to_owned());
+        } else if arg == option {
+            values.extend(args.next().map(Cow::into_owned));
+        }
+    }
+    values
 }
 
 /// What every command takes.
@@ -175,4 +188,16 @@ pub(super) enum Command {
     Skills(SkillsCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_taken_before_and_behind_the_subcommand_and_not_behind_two_dashes() {
+        let line = "riffle --set a=1 run --set=b=2 --settle c --set d=3 -- --set e=4";
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        assert_eq!(given(&args, "--set"), ["a=1", "b=2", "d=3"]);
+    }
 }
