@@ -11,3 +11,4 @@ pub mod records;
 pub mod score;
 pub mod skills;
 pub mod tail;
+pub mod verify;

@@ -17,6 +17,7 @@ use super::losses::LossesArgs;
 use super::run::RunArgs;
 use super::skills::SkillsCommand;
 use super::tail::TailArgs;
+use super::verify::VerifyArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
 const AFTER_HELP: &str = "\
@@ -26,8 +27,8 @@ Without a configuration file riffle works on local logs under ./riffle-data. Wit
 A value comes from, later ones winning: the defaults, the file, the environment
 (RIFFLE__SCORE__MAX_TOKENS=512), --set score.max_tokens=512.
 
-Exit codes: 0 done, 1 failed while running, 2 usage, 69 broker, device or model unavailable,
-78 configuration.";
+Exit codes: 0 done, 1 failed while running, 2 usage, 65 verified and not equal, 69 broker, device or
+model unavailable, 78 configuration.";
 
 /// A streaming data-curation engine for language-model pre-training.
 #[derive(Debug, Parser)]
@@ -178,6 +179,8 @@ pub(super) enum Command {
     Losses(LossesArgs),
     /// Print a log: documents, scored, curated, statistics, mixture, losses, dead-letters
     Tail(TailArgs),
+    /// Recompute in batch what should be published, and compare it with what is
+    Verify(VerifyArgs),
     /// Check configuration, directory, model, brokers and topics: a line each, with the fix
     Check(CheckArgs),
     /// Print the configuration: in effect, by default, or its schema

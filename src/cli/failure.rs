@@ -9,11 +9,14 @@ use crate::engine::EngineError;
 use crate::feed::FeedError;
 use crate::log::LogError;
 use crate::tail::TailError;
+use crate::verify::VerifyError;
 
 /// The command line, or a variable beside it, cannot be understood; as clap has it.
 pub(super) const USAGE: u8 = 2;
 /// Failed while running.
 const FAILED: u8 = 1;
+/// What is published is not what should be; EX_DATAERR of sysexits.h.
+const DIFFERENT: u8 = 65;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
 const UNAVAILABLE: u8 = 69;
 /// The configuration cannot be used; EX_CONFIG of sysexits.h.
@@ -46,6 +49,9 @@ pub enum Failure {
     /// The command has printed what is wrong itself: something failed on the way.
     #[error("not everything was done")]
     Reported,
+    /// The command has printed itself what is published and should not be, or the reverse.
+    #[error("what is published is not what should be")]
+    ReportedDifference,
     /// The command has printed what is wrong itself: the configuration.
     #[error("the configuration cannot be used")]
     ReportedConfig,
@@ -61,6 +67,7 @@ impl Failure {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
             Failure::Usage(_) => USAGE,
+            Failure::ReportedDifference => DIFFERENT,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
             Failure::Config(_) | Failure::Unfit(_) | Failure::ReportedConfig => CONFIGURATION,
         }
@@ -69,7 +76,10 @@ impl Failure {
     /// What is printed on standard error, or `None` if nothing is left to say.
     pub fn report(&self, colored: bool) -> Option<String> {
         match self {
-            Failure::Reported | Failure::ReportedConfig | Failure::ReportedUnavailable => None,
+            Failure::Reported
+            | Failure::ReportedDifference
+            | Failure::ReportedConfig
+            | Failure::ReportedUnavailable => None,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Config(error) => Some(error.report(colored)),
             Failure::Unfit(error)
@@ -114,6 +124,17 @@ impl From<TailError> for Failure {
         match error {
             TailError::Log(error) => error.into(),
             TailError::Output(error) => error.into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Engine(error) => error.into(),
+            VerifyError::Log(error) => error.into(),
+            VerifyError::NothingCommitted { .. } => Failure::Unavailable(error.into()),
+            VerifyError::Stopped => Failure::Failed(error.into()),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod run;
 mod signals;
 mod skills;
 pub mod tail;
+mod verify;
 
 use self::args::Command;
 use crate::engine::Halves;
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Feed(args) => feed::run(&cli.global, args),
         Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),
         Command::Skills(command) => skills::run(&cli.global, command),

@@ -10,6 +10,7 @@ mod facts;
 mod groups;
 mod mixture;
 mod publish;
+mod replay;
 mod rules;
 mod run;
 mod settings;
@@ -29,10 +30,14 @@ use crate::engine::EngineError;
 use document::Document;
 use mixture::Reported;
 use publish::Outcome;
-use rules::Rules;
 
+pub(crate) use changes::curated_document;
+pub(crate) use groups::{Groups, group_of};
+pub(crate) use replay::Replay;
+pub(crate) use rules::Rules;
 pub use rules::{Mixing, Skills};
 pub use run::{Curate, MixtureTopics, curate};
+pub(crate) use run::{last_progress, writer_of};
 
 /// What one worker's part of the dataflow is made of.
 struct Parts<'a, F> {

@@ -1,6 +1,5 @@
 //! Runs the curate dataflow from where the last commit was.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,18 +11,19 @@ use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
 use super::mixture::Reported;
 use super::publish::{MixtureLog, Outcome, Outputs, Published, Publisher};
+use super::replay::Replay;
 use super::rules::{Mixing, Rules, Skills};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
 use crate::config::{Sketch, Stage};
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
-use crate::log::{Layout, Offsets, Position, Received, Store};
+use crate::log::{Layout, Offsets, Received, Store};
 use crate::records::Progress;
 
 /// The name of the curator's writer: at most one is live. It names the log, since on one Kafka
 /// cluster other pipelines may have curators of their own.
-fn writer_of(curated: &str) -> String {
+pub(crate) fn writer_of(curated: &str) -> String {
     format!("curate-{curated}")
 }
 
@@ -88,7 +88,8 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     };
     let partitions = scored_store.create(&curate.scored, layout)?;
     let outputs = open_outputs(&curate, partitions)?;
-    let progress = last_progress(&outputs, &curate.scored, partitions)?;
+    let progress = outputs.writer.position();
+    let progress = progress_of(progress, &curate.curated, &curate.scored, partitions)?;
     if let Some(progress) = &progress {
         let records = Offsets::start(partitions).distance(&progress.offsets);
         tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
@@ -99,11 +100,12 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
-        Some(progress) => under_other_rules(&curate, progress)?,
+        Some(progress) => under_other_rules(&curate, progress, &rules)?,
     };
     let first = match &published {
         Published::Nothing => 0,
-        Published::Replayed(epoch) | Published::UnderOtherRules(epoch, _) => *epoch,
+        Published::Replayed(epoch) => *epoch,
+        Published::UnderOtherRules { replay, .. } => *replay,
     };
     if let Published::Replayed(epoch) = published {
         rules.replayed = Some(epoch);
@@ -141,24 +143,32 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         Statistics::new(rules.clone()),
         text,
         rules.groups.clone(),
-        curate.counters,
+        Arc::clone(&curate.counters),
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(curate.workers, reader, rules, publisher, threads)
+    run(
+        curate.workers,
+        reader,
+        rules,
+        publisher,
+        curate.counters,
+        threads,
+    )
 }
 
 /// Runs the dataflow of these rules: codes are read only where a stage counts them.
-fn run(
+pub(super) fn run(
     workers: usize,
     reader: EpochReader,
     rules: Rules,
     publisher: Pool<Outcome, ()>,
+    counters: Arc<Counters>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     match rules.by_density() {
-        None => run_on::<Facts>(workers, reader, rules, publisher, threads),
-        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, threads),
+        None => run_on::<Facts>(workers, reader, rules, publisher, counters, threads),
+        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, counters, threads),
     }
 }
 
@@ -168,11 +178,12 @@ fn run_on<D: Document>(
     reader: EpochReader,
     rules: Rules,
     publisher: Pool<Outcome, ()>,
+    counters: Arc<Counters>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     let first = reader.first;
     let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
-    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading), publisher)));
+    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading, counters), publisher)));
     let crew = threads.clone();
     threads.execute(workers, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
@@ -196,6 +207,7 @@ fn run_on<D: Document>(
 fn read<D: Document>(
     reader: EpochReader,
     reading: Reading,
+    counters: Arc<Counters>,
 ) -> impl FnOnce(Sending<super::Received<D>>) -> Result<(), EngineError> + Send {
     move |sending| {
         let logs: Vec<String> = reader.inputs.iter().map(|it| it.log.clone()).collect();
@@ -205,6 +217,7 @@ fn read<D: Document>(
                 let report = super::Received::Report(report(log, &received));
                 return Ok(Some(report));
             }
+            Counters::add(&counters.scored_read, 1);
             match upsert(&received, &reading) {
                 Ok(upsert) => Ok(Some(super::Received::Document(upsert))),
                 // To pass it over would pass over all: the log was scored with other settings.
@@ -276,72 +289,61 @@ fn mixture_log(curate: &Curate) -> Option<MixtureLog> {
     })
 }
 
-fn last_progress(
-    outputs: &Outputs,
+/// Where the curator of a log stands, which goes on undisturbed; `None` before its first commit.
+///
+/// # Errors
+/// The store's, and [`EngineError`] when the position does not read, or is of a scored log with
+/// another number of partitions.
+pub(crate) fn last_progress(
+    store: &dyn Store,
+    curated: &str,
     scored: &str,
     partitions: u16,
 ) -> Result<Option<Progress>, EngineError> {
-    let Some(bytes) = outputs.writer.position() else {
+    let position = store.position(&writer_of(curated))?;
+    progress_of(position.as_deref(), curated, scored, partitions)
+}
+
+/// What the bytes of the curator's last commit say.
+fn progress_of(
+    bytes: Option<&[u8]>,
+    curated: &str,
+    scored: &str,
+    partitions: u16,
+) -> Result<Option<Progress>, EngineError> {
+    let Some(bytes) = bytes else {
         return Ok(None);
     };
     let progress = Progress::decode(bytes).map_err(|source| EngineError::Progress {
-        writer: writer_of(&outputs.curated),
+        writer: writer_of(curated),
         source,
     })?;
     progress.check_partitions(scored, partitions)?;
     Ok(Some(progress))
 }
 
-/// What the rules of the last commit keep of the input that it had read: a replay under those
-/// rules, whose output is collected.
-fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
+/// What the rules of the last commit keep of the input that it had read.
+fn under_other_rules(
+    curate: &Curate,
+    progress: &Progress,
+    rules: &Rules,
+) -> Result<Published, EngineError> {
     let writer = writer_of(&curate.curated);
     let earlier = Rules::from_progress(progress, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
-    let threads = Threads::default();
-    let scored = Input {
+    let replay = Replay {
         store: Arc::clone(&curate.scored_store),
-        log: curate.scored.clone(),
-        from: progress.offsets.clone(),
-        until: Box::new(|| Ok(Some(Offsets::default()))),
-    };
-    let reader = EpochReader {
-        inputs: vec![scored],
-        replay: true,
-        first: 0,
-        limits: EpochLimits {
-            duration: curate.epoch,
-            bytes_first: 1,
-            bytes_max: 1,
-        },
+        scored: curate.scored.clone(),
+        offsets: progress.offsets.clone(),
+        workers: curate.workers,
         stop: Arc::clone(&curate.stop),
-        threads: threads.clone(),
+        counters: Arc::clone(&curate.counters),
     };
-    let kept = Arc::new(Mutex::new(BTreeSet::new()));
-    let collect = {
-        let kept = Arc::clone(&kept);
-        move |epoch: Job<Outcome>| {
-            collect(&epoch.records, &mut kept.lock().expect("no panic before"));
-            Ok(Vec::new())
-        }
-    };
-    let pool = Pool::start("collect", [collect], &threads);
-    run(curate.workers, reader, earlier, pool, threads)?;
-    let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
-    Ok(Published::UnderOtherRules(
-        progress.epoch + 1,
-        kept.into_iter().collect(),
-    ))
-}
-
-fn collect(outcomes: &[Outcome], kept: &mut BTreeSet<Position>) {
-    for outcome in outcomes {
-        if let Outcome::Change(change) = outcome {
-            if change.diff > 0 {
-                kept.insert(change.record.position);
-            } else {
-                kept.remove(&change.record.position);
-            }
-        }
-    }
+    let named_otherwise = earlier.skills.field != rules.skills.field;
+    let named = named_otherwise.then(|| earlier.groups.clone());
+    Ok(Published::UnderOtherRules {
+        replay: progress.epoch + 1,
+        kept: replay.keep(earlier)?.positions,
+        named,
+    })
 }

@@ -11,11 +11,13 @@ pub mod local;
 pub mod memory;
 pub mod mirror;
 mod position;
+mod scan;
 
 use std::time::Duration;
 
 pub use error::LogError;
 pub use position::{Offsets, Position};
+pub use scan::scan;
 
 /// The result of what a store does.
 pub type Result<T> = std::result::Result<T, LogError>;
@@ -91,6 +93,10 @@ pub trait Store: Send + Sync {
     /// newcomer while the predecessor's process lives ([`LogError::Locked`]). What the predecessor
     /// left uncommitted never becomes visible.
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>>;
+
+    /// The position of this name's last commit, or `None` before the first; the writer, live or
+    /// not, goes on undisturbed.
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>>;
 }
 
 /// Reads a log's committed records in the order of each partition.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use riffle::log::{Offsets, Position, Received};
 use riffle::records::{Scored, field};
+use riffle::verify::VerifyError;
 use serde_json::Value;
 
 use batch::{Batch, Sample, Seen, batch, decoded, latest, skill_of};
@@ -24,6 +25,7 @@ use world::{CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, MIXTURE, SCORED, STATISTIC
 
 /// Checks what is published now against the rules and the place of the last commit.
 fn check(world: &World) {
+    check_verify(world);
     let (Some(rules), Some((epoch, statistics))) =
         (world.committed_rules(), world.statistics().pop_last())
     else {
@@ -45,6 +47,15 @@ fn check(world: &World) {
         assert_eq!(curated["riffle"]["perplexity"], scored.perplexity());
     }
     assert_eq!(statistics["curated"], expected.len());
+}
+
+/// Checks that `riffle verify` finds so too, whatever is configured when it is asked.
+fn check_verify(world: &World) {
+    match world.verify() {
+        Ok(report) => assert!(report.equal, "{report}"),
+        Err(VerifyError::NothingCommitted { .. }) => assert_eq!(world.committed_rules(), None),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Checks every epoch of the run that has just ended, all under the same rules.

@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use riffle::config::Stage;
-use riffle::curate::{Curate, MixtureTopics, curate};
+use riffle::curate::{Curate, MixtureTopics, Skills, curate};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
 use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
+use riffle::verify::{Report, Verify, VerifyError, verify};
 
 use crate::scenario::{ALL, Arrival, Crash, coded, record, report, sketch, skills, stages};
 
@@ -116,6 +117,27 @@ impl World {
 
     pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
         self.process(crash, |store| curate(curating(store, workers, rules)?));
+    }
+
+    /// Compares what is published with what should be.
+    pub fn verify(&self) -> Result<Report, VerifyError> {
+        let store: Arc<dyn Store> = Arc::new(self.store.clone());
+        // Ends the transaction of a curator that crashed: nothing behind it can be read before.
+        drop(store.writer("curate-curated", &[])?);
+        verify(&Verify {
+            scored_store: Arc::clone(&store),
+            scored: SCORED.to_owned(),
+            curated_store: store,
+            curated: CURATED.to_owned(),
+            statistics: STATISTICS.to_owned(),
+            mixture: MIXTURE.to_owned(),
+            stages: Vec::new(),
+            sketch: sketch(),
+            skills: Skills::default(),
+            workers: 1,
+            stop: Arc::new(AtomicBool::new(false)),
+            steps: Arc::default(),
+        })
     }
 
     /// The corpus record of every committed epoch.

@@ -153,4 +153,11 @@ impl Store for KafkaStore {
             position,
         )))
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        match self.partitions(PROGRESS_TOPIC)? {
+            None => Ok(None),
+            Some(_) => progress::read(&self.cluster, writer, self.options.timeout),
+        }
+    }
 }

@@ -185,6 +185,13 @@ impl Store for LocalStore {
             &layouts,
         )?))
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        check_name(writer)?;
+        let mut journal = self.0.journal();
+        journal.refresh()?;
+        Ok(journal.state().position(writer).map(<[u8]>::to_vec))
+    }
 }
 
 /// Names the file in an error of the operating system's.

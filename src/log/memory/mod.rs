@@ -175,6 +175,11 @@ impl Store for MemoryStore {
             position,
         }))
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        self.shared
+            .operate(self.incarnation, |state| Ok(state.position(writer)))
+    }
 }
 
 #[cfg(test)]

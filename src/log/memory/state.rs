@@ -237,6 +237,11 @@ impl State {
         (writer.generation, writer.position.clone())
     }
 
+    /// The position of the writer's last commit.
+    pub fn position(&self, name: &str) -> Option<Vec<u8>> {
+        self.writers.get(name)?.position.clone()
+    }
+
     pub fn check_generation(&self, name: &str, generation: u64) -> Result<()> {
         let current = self.writers.get(name).map_or(0, |writer| writer.generation);
         let fenced = || LogError::Fenced {
