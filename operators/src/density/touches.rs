@@ -5,7 +5,6 @@
 //! epoch is done. There it has no branch either.
 
 use crate::chunks::prefetch;
-use crate::density::document::{Document, Watch};
 use crate::density::shard::OFFSET_BITS;
 
 /// A bucket's documents, which take half a megabyte.
@@ -73,12 +72,13 @@ impl Touches {
         self.touches >= FULL || self.differences.len() >= FULL_OF_DIFFERENCES
     }
 
-    /// Applies all touches, and adds to `disturbed` the documents that must be looked at; how many
-    /// touches there were.
-    pub(super) fn flush(
+    /// Applies all touches, and adds to `disturbed` the documents for which `apply` is true; how
+    /// many touches there were. `apply` hears what is kept of a document, and the difference.
+    #[inline(always)]
+    pub(super) fn flush<T>(
         &mut self,
-        documents: &mut [Document],
-        watch: &Watch,
+        documents: &mut [T],
+        apply: impl Fn(&mut T, i64) -> bool,
         disturbed: &mut Vec<u32>,
     ) -> usize {
         let parts = documents.chunks_mut(1 << BUCKET_BITS);
@@ -95,7 +95,7 @@ impl Touches {
                 }
                 let offset = in_bucket(touch);
                 let difference = self.differences[(touch >> BUCKET_BITS) as usize];
-                let told = documents[offset as usize].shift(difference, watch);
+                let told = apply(&mut documents[offset as usize], difference);
                 disturbed[end] = first + offset;
                 end += usize::from(told);
             }
