@@ -74,32 +74,22 @@ impl Lists {
         self.rows.len() == self.end
     }
 
-    /// Queues a touch for each member of each step's cell; `flush` empties the queue, now and then
-    /// and in the end, and tells how many there were, all of which add up to what is returned. The
-    /// steps' rows ascend.
+    /// Touches each member of each step's cell. The steps' rows ascend.
     #[inline(always)]
-    pub(super) fn touch(
+    pub(super) fn touch<T>(
         &self,
         steps: &[Step],
-        queue: &mut Touches,
-        mut flush: impl FnMut(&mut Touches) -> usize,
-    ) -> usize {
-        let mut touches = 0;
-        let mut flush = |queue: &mut Touches| touches += flush(queue);
+        touches: &mut Touches<'_, T, impl Fn(&mut T, i64) -> bool>,
+    ) {
         let parted = steps.partition_point(|step| usize::from(step.row) < self.rows.len());
         let (merged, parted) = steps.split_at(parted);
         let row = |row: u16| &self.rows[usize::from(row)];
         sorted::each(merged, row, |gaps, difference| {
-            queue.extend_gaps(gaps, difference);
-            if queue.is_full() {
-                flush(queue);
-            }
+            touches.extend_gaps(gaps, difference)
         });
         for (base, part) in (0..).step_by(PART).zip(&self.parts) {
-            part.touch(parted, base, queue, &mut flush);
+            part.touch(parted, base, touches);
         }
-        flush(queue);
-        touches
     }
 
     pub(super) fn bytes(&self) -> usize {

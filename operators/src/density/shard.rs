@@ -91,19 +91,17 @@ impl Shard {
 
     /// Adds level changes, whose rows ascend and which gauges take in, to the sums of all members;
     /// how many there were.
-    pub(super) fn walk(&mut self, steps: &[Step], queue: &mut Touches) -> usize {
-        let (lists, gauges, disturbed) = (&self.lists, &mut self.gauges, &mut self.disturbed);
-        lists.touch(steps, queue, |queue| {
-            queue.flush(gauges, Gauge::shift, disturbed)
-        })
+    pub(super) fn walk(&mut self, steps: &[Step]) -> usize {
+        let mut touches = Touches::new(&mut self.gauges, Gauge::shift, &mut self.disturbed);
+        self.lists.touch(steps, &mut touches);
+        touches.finish()
     }
 
     /// The same for level changes of any size.
-    pub(super) fn leap(&mut self, steps: &[Step], queue: &mut Touches) -> usize {
-        let (lists, packed, disturbed) = (&self.lists, &mut self.packed, &mut self.disturbed);
-        lists.touch(steps, queue, |queue| {
-            queue.flush(packed, Packed::leap, disturbed)
-        })
+    pub(super) fn leap(&mut self, steps: &[Step]) -> usize {
+        let mut touches = Touches::new(&mut self.packed, Packed::leap, &mut self.disturbed);
+        self.lists.touch(steps, &mut touches);
+        touches.finish()
     }
 
     /// Calls `look` for each document for which the level changes mattered, and `ahead` some time
@@ -149,7 +147,6 @@ mod tests {
     use super::{FULL, PARTS, Shard, Step};
     use crate::density::document::{Document, Side, Watch};
     use crate::density::part::PART;
-    use crate::density::touches::Touches;
 
     const ROWS: u16 = 3;
     const CELLS: u16 = 40;
@@ -196,13 +193,12 @@ mod tests {
                 })
             })
             .collect();
-        let mut queue = Touches::default();
         for leaps in [false, true] {
             (0..shard.len()).for_each(|offset| shard.set(offset, &NEW, &WATCH));
             let touches = if leaps {
-                shard.leap(&steps, &mut queue)
+                shard.leap(&steps)
             } else {
-                shard.walk(&steps, &mut queue)
+                shard.walk(&steps)
             };
             let mut members = 0;
             for i in 0..shard.len() {

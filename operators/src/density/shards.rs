@@ -10,7 +10,6 @@ use crate::density::document::{Document, Packed, Watch, leap};
 use crate::density::part::PART;
 use crate::density::shard::{FULL, OFFSET_BITS, Shard, Step};
 use crate::density::slots::Codes;
-use crate::density::touches::Touches;
 
 /// Documents entered together, at most.
 const TOGETHER: usize = 1 << 14;
@@ -29,7 +28,6 @@ pub(super) struct Shards {
     emptying: Option<(usize, usize)>,
     /// Rows of documents that may be sorted or merged now.
     due: usize,
-    queue: Touches,
     /// Members looked at since the beginning.
     touches: u64,
 }
@@ -52,7 +50,6 @@ impl Shards {
             filling: None,
             emptying: None,
             due: 0,
-            queue: Touches::default(),
             touches: 0,
         }
     }
@@ -165,9 +162,9 @@ impl Shards {
             .iter()
             .partition(|step| step.difference.unsigned_abs() > limit);
         for shard in self.shards.iter_mut().flatten() {
-            self.touches += shard.walk(&steps, &mut self.queue) as u64;
+            self.touches += shard.walk(&steps) as u64;
             if !leaps.is_empty() {
-                self.touches += shard.leap(&leaps, &mut self.queue) as u64;
+                self.touches += shard.leap(&leaps) as u64;
             }
             shard.look(watch, drawn, &ahead, &look);
         }
@@ -247,7 +244,7 @@ impl Shards {
 
     pub(super) fn bytes(&self) -> usize {
         let shards = self.shards.iter().flatten();
-        self.queue.bytes() + shards.map(|shard| shard.bytes()).sum::<usize>()
+        shards.map(|shard| shard.bytes()).sum::<usize>()
     }
 }
 
