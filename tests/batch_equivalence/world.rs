@@ -234,6 +234,7 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         skills,
         mixture,
         workers,
+        place: None,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),
         stop: Arc::new(AtomicBool::new(false)),
