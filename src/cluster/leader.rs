@@ -42,6 +42,8 @@ impl Leader {
         );
         while !meeting.is_complete() {
             if signal.load(Ordering::Relaxed) {
+                let here = meeting.members.iter().flatten();
+                here.for_each(|line| line.say(&Message::End));
                 return Ok(None);
             }
             match accept(&listener) {

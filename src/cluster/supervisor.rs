@@ -149,11 +149,10 @@ impl Running {
 
     /// Waits until all have ended: the one that did before its time, or `None` if none.
     fn wait(&mut self, processes: &impl Processes, stop: &AtomicBool) -> Option<Ended> {
-        let (mut asked, mut failed_since) = (false, None);
+        let (mut asked, mut failed_since) = (0, None);
         while self.0.iter_mut().any(Member::is_running) {
-            if stop.load(Ordering::Relaxed) && !asked {
-                asked = true;
-                self.0[0].ask_to_end();
+            if stop.load(Ordering::Relaxed) {
+                asked = self.ask_to_end(asked);
             }
             if self.0.iter().any(Member::has_failed) {
                 let since = failed_since.get_or_insert_with(Instant::now);
@@ -170,6 +169,20 @@ impl Running {
             .find(is_cause)
             .or_else(|| failed().next())
             .map(Member::how)
+    }
+
+    /// Asks the first to end, and once it has ended, those that have not heard of it; of the
+    /// processes so many have been asked before.
+    fn ask_to_end(&self, asked: usize) -> usize {
+        let all = self.0.len();
+        let to_ask = match self.0[0].ended {
+            None => 1,
+            Some(_) => all,
+        };
+        self.0[asked.min(to_ask)..to_ask]
+            .iter()
+            .for_each(Member::ask_to_end);
+        asked.max(to_ask)
     }
 
     fn has_committed(&mut self) -> bool {

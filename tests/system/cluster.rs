@@ -217,8 +217,6 @@ fn compare(site: &Site, crews: &[(&str, &str)]) {
     let other = r#"--set=select=[{by="perplexity",keep="low",rate=0.7,group_by="source"},{by="density",rate=0.5},{by="skills",rate=0.5}]"#;
     curate_all(&[other]);
     let expected = published(site, "1x1");
-    let epochs = fs::read(site.path("riffle-data/logs/curated-1x1/layout")).unwrap();
-    assert!(!epochs.is_empty());
     for (processes, workers) in crews {
         let found = published(site, &format!("{processes}x{workers}"));
         assert!(found.keys().eq(expected.keys()));
@@ -356,7 +354,7 @@ fn fault_killed_processes_are_started_again_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
-fn fault_a_process_that_stops_answering_is_no_reason_to_wait_for_ever() {
+fn fault_without_a_supervisor_the_loss_of_a_process_ends_the_others_with_its_name() {
     let site = site(SIMPLE);
     append(&site, 0, 100);
     let hosts = free_addresses(2).unwrap();
@@ -475,12 +473,6 @@ fn fault_a_cluster_that_fails_at_the_same_place_again_and_again_is_given_up() {
     append(&site, 0, 10);
     curate(&site, "x", &[]);
     // The last commit was of more than there is now.
-    for partition in 0..PARTITIONS {
-        let dir = site
-            .path("riffle-data/logs/scored")
-            .join(partition.to_string());
-        assert!(dir.is_dir());
-    }
     fs::remove_dir_all(site.path("riffle-data/logs/scored")).unwrap();
     append(&site, 0, 0);
     let [curated, statistics, mixture] = topics("x");
@@ -498,6 +490,31 @@ fn fault_a_cluster_that_fails_at_the_same_place_again_and_again_is_given_up() {
         error.contains("starts in a row have committed nothing: log \"scored\" is shorter"),
         "{error}"
     );
+}
+
+#[test]
+fn a_cluster_that_is_asked_to_end_before_it_has_met_ends() {
+    let site = site(SIMPLE);
+    site.write("hosts", free_addresses(3).unwrap().join("\n"));
+    let start = |process: &str| {
+        Cluster(site.spawn(&[
+            "curate",
+            "--process",
+            process,
+            "--hostfile",
+            "hosts",
+            "--supervise",
+        ]))
+    };
+    let (first, second) = (start("0"), start("1"));
+    wait_until("both run", || {
+        [&first, &second].iter().all(|it| it.members().len() == 1)
+    });
+    thread::sleep(Duration::from_millis(300));
+    for waiting in [first, second] {
+        let said = waiting.end();
+        assert!(!said.contains("error"), "{said}");
+    }
 }
 
 #[test]
