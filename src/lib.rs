@@ -1,6 +1,7 @@
 //! Riffle, a streaming data-curation engine for language-model pre-training.
 
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod curate;
 mod dataflow;

@@ -238,6 +238,7 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
         skills: Skills::default(),
         mixture: None,
         workers: config.curate.workers.into(),
+        place: None,
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         until: Box::new(move || Ok(Some(end.clone()))),
         stop: Arc::new(AtomicBool::new(false)),

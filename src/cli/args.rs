@@ -11,6 +11,7 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::config::ConfigCommand;
+use super::curate::CurateArgs;
 use super::failure::USAGE;
 use super::feed::FeedArgs;
 use super::losses::LossesArgs;
@@ -28,7 +29,7 @@ A value comes from, later ones winning: the defaults, the file, the environment
 (RIFFLE__SCORE__MAX_TOKENS=512), --set score.max_tokens=512.
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 65 verified and not equal, 69 broker, device or
-model unavailable, 78 configuration.";
+model unavailable, 75 another process of the cluster has ended, 78 configuration.";
 
 /// A streaming data-curation engine for language-model pre-training.
 #[derive(Debug, Parser)]
@@ -172,7 +173,7 @@ pub(super) enum Command {
     /// Only score: measure documents once, and keep what was found in the scored log
     Score(RunArgs),
     /// Only curate: keep the curated set up to date with the scored log
-    Curate(RunArgs),
+    Curate(CurateArgs),
     /// Read files into the documents log
     Feed(FeedArgs),
     /// Append a trainer's losses to the losses log

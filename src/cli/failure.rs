@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
+use crate::cluster::{ClusterError, GaveUp};
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::feed::FeedError;
@@ -17,10 +18,12 @@ pub(super) const USAGE: u8 = 2;
 const FAILED: u8 = 1;
 /// What is published is not what should be; EX_DATAERR of sysexits.h.
 const DIFFERENT: u8 = 65;
+/// Another process of the cluster has ended; EX_TEMPFAIL of sysexits.h, since a further start may do.
+pub(super) const ANOTHER_ENDED: u8 = 75;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
 const UNAVAILABLE: u8 = 69;
 /// The configuration cannot be used; EX_CONFIG of sysexits.h.
-const CONFIGURATION: u8 = 78;
+pub(super) const CONFIGURATION: u8 = 78;
 
 /// Any error, as others hand it over.
 pub type AnyError = Box<dyn Error + Send + Sync>;
@@ -43,6 +46,12 @@ pub enum Failure {
     /// Something failed on the way.
     #[error("{0}")]
     Failed(AnyError),
+    /// Another process of the cluster has ended.
+    #[error("{0}")]
+    AnotherEnded(AnyError),
+    /// A supervised process has ended, with this exit code.
+    #[error("{0}")]
+    GaveUp(AnyError, u8),
     /// Standard output cannot be written.
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
@@ -66,6 +75,8 @@ impl Failure {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
+            Failure::AnotherEnded(_) => ANOTHER_ENDED,
+            Failure::GaveUp(_, code) => *code,
             Failure::Usage(_) => USAGE,
             Failure::ReportedDifference => DIFFERENT,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
@@ -85,7 +96,9 @@ impl Failure {
             Failure::Unfit(error)
             | Failure::Usage(error)
             | Failure::Unavailable(error)
-            | Failure::Failed(error) => Some(with_causes(error.as_ref(), colored)),
+            | Failure::Failed(error)
+            | Failure::AnotherEnded(error)
+            | Failure::GaveUp(error, _) => Some(with_causes(error.as_ref(), colored)),
             Failure::Output(_) => Some(with_causes(self, colored)),
         }
     }
@@ -95,6 +108,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Log(error) => error.into(),
+            EngineError::Cluster(error) => error.into(),
             EngineError::Model(_) | EngineError::NoDocuments { .. } => {
                 Failure::Unavailable(error.into())
             }
@@ -105,6 +119,27 @@ impl From<EngineError> for Failure {
             | EngineError::Centroids(_) => Failure::Unfit(error.into()),
             other => Failure::Failed(other.into()),
         }
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Listen { .. } => Failure::Unavailable(error.into()),
+            ClusterError::Refused { .. } => Failure::Unfit(error.into()),
+            error if error.is_of_another() => Failure::AnotherEnded(error.into()),
+            other => Failure::Failed(other.into()),
+        }
+    }
+}
+
+impl From<GaveUp> for Failure {
+    fn from(error: GaveUp) -> Self {
+        let code = match &error {
+            GaveUp::Start(_) => FAILED,
+            GaveUp::Ended { code, .. } => *code,
+        };
+        Failure::GaveUp(error.into(), code)
     }
 }
 

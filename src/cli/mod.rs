@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod completions;
 mod config;
+mod curate;
 mod failure;
 pub mod feed;
 mod logging;
@@ -29,7 +30,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(&cli.global, args, Halves::Both),
         Command::Score(args) => run::run(&cli.global, args, Halves::Score),
-        Command::Curate(args) => run::run(&cli.global, args, Halves::Curate),
+        Command::Curate(args) => curate::run(&cli.global, args),
         Command::Feed(args) => feed::run(&cli.global, args),
         Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),

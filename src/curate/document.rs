@@ -23,6 +23,9 @@ pub trait Document: Clone + Default + ExchangeData {
     /// [`FactsError`] when the record lacks what is needed.
     fn of(facts: Facts, scored: &Scored<'_>, reading: &Reading) -> Result<Self, FactsError>;
 
+    /// What every document has.
+    fn facts(&mut self) -> &mut Facts;
+
     /// What the rules keep of the live documents under what a trainer reports, as outcomes to
     /// publish; `first` is the number of the first epoch.
     fn keep<'s>(
@@ -36,6 +39,10 @@ pub trait Document: Clone + Default + ExchangeData {
 impl Document for Facts {
     fn of(facts: Facts, _: &Scored<'_>, _: &Reading) -> Result<Self, FactsError> {
         Ok(facts)
+    }
+
+    fn facts(&mut self) -> &mut Facts {
+        self
     }
 
     fn keep<'s>(
@@ -61,6 +68,10 @@ impl Document for Coded {
         }
         let codes = scored.codes.iter().collect();
         Ok(Coded { facts, codes })
+    }
+
+    fn facts(&mut self) -> &mut Facts {
+        &mut self.facts
     }
 
     fn keep<'s>(

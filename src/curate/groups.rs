@@ -55,6 +55,11 @@ impl Groups {
         }
     }
 
+    /// Whether there are any fields; without, all codes are the same.
+    pub fn are_used(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
     /// The place of a field among the fields.
     pub fn index(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|f| f == field)
@@ -120,22 +125,41 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// A function from codes to the groups of all fields, for one operator.
+    pub fn of_fields(&self) -> impl Fn(GroupCode) -> Box<[u64]> + 'static {
+        let of_field: Vec<_> = (0..self.fields.len()).map(|it| self.of_field(it)).collect();
+        move |code| of_field.iter().map(|of_field| of_field(code)).collect()
+    }
+
+    /// A further code, for these groups by field. Nobody learns their names by it.
+    pub fn add(&self, groups: Box<[u64]>) -> GroupCode {
+        let mut names = self.names.write().expect("no panic under the lock");
+        names.add(groups)
+    }
+}
+
 impl Names {
     fn intern(&mut self, values: Box<[Option<String>]>) -> GroupCode {
         if let Some(code) = self.codes.get(&values) {
             return *code;
         }
-        let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
         let hashes = values
             .iter()
             .map(|value| value.as_deref().map_or(NO_GROUP, group_of));
-        self.hashes.push(hashes.collect());
+        let code = self.add(hashes.collect());
         for value in values.iter().flatten() {
             self.by_hash
                 .entry(group_of(value))
                 .or_insert_with(|| value.clone());
         }
         self.codes.insert(values, code);
+        code
+    }
+
+    fn add(&mut self, groups: Box<[u64]>) -> GroupCode {
+        let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
+        self.hashes.push(groups);
         code
     }
 }

@@ -140,6 +140,7 @@ impl Publisher {
         let admitted = changes.admitted.len() - changes.replaced;
         self.count(number, admitted, changes.withdrawn.len());
         self.commit(number, &changes, &offsets, admitted)?;
+        Counters::add(&self.counters.commits, 1);
         Counters::add(&self.counters.admitted, admitted as u64);
         Counters::add(&self.counters.withdrawn, changes.withdrawn.len() as u64);
         Ok(Vec::new())

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::crew::{Crew, Plan};
 use super::publish::Outcome;
 use super::rules::Rules;
-use super::run::run;
+use super::run::Source;
 use super::statistics::Statistics;
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Threads};
 use crate::engine::{Counters, EngineError};
@@ -25,8 +26,6 @@ pub struct Replay {
     pub scored: String,
     /// How far.
     pub offsets: Offsets,
-    /// Timely workers.
-    pub workers: usize,
     /// Set to end early.
     pub stop: Arc<AtomicBool>,
     /// What is counted on the way: the records that are read.
@@ -44,11 +43,12 @@ pub struct KeptSet {
 }
 
 impl Replay {
-    /// What these rules keep of everything before the offsets.
+    /// What these rules, which members of the crew learn of by `plan`, keep of everything before
+    /// the offsets.
     ///
     /// # Errors
     /// [`EngineError`] when the log fails, or is shorter than the offsets say.
-    pub fn keep(self, rules: Rules) -> Result<KeptSet, EngineError> {
+    pub fn keep(self, crew: &Crew, plan: &Plan, rules: Rules) -> Result<KeptSet, EngineError> {
         let collected = Arc::new(Mutex::new(Collected::new(rules.clone())));
         let collect = {
             let collected = Arc::clone(&collected);
@@ -63,10 +63,12 @@ impl Replay {
             }
         };
         let threads = Threads::default();
-        let pool = Pool::start("collect", [collect], &threads);
-        let (workers, counters) = (self.workers, Arc::clone(&self.counters));
-        let reader = self.reader(&threads);
-        run(workers, reader, rules.clone(), pool, counters, threads)?;
+        let source = Source {
+            counters: Arc::clone(&self.counters),
+            publisher: Pool::start("collect", [collect], &threads),
+            reader: self.reader(&threads),
+        };
+        crew.run(plan, source, rules.clone(), threads)?;
         let mut collected = collected.lock().expect("no panic before");
         Ok(std::mem::replace(&mut *collected, Collected::new(rules)).into_kept())
     }

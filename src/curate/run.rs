@@ -7,6 +7,7 @@ use std::time::Duration;
 use mixtures::Report;
 
 use super::coded::Coded;
+use super::crew::{Crew, Plan};
 use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
 use super::mixture::Reported;
@@ -15,6 +16,7 @@ use super::replay::Replay;
 use super::rules::{Mixing, Rules, Skills};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
+use crate::cluster::{Agreement, Links, Place};
 use crate::config::{Sketch, Stage};
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
@@ -53,8 +55,10 @@ pub struct Curate {
     pub skills: Skills,
     /// The logs of the mixture, where there is one; in the store of the outputs.
     pub mixture: Option<MixtureTopics>,
-    /// Timely workers.
+    /// Timely workers, of each process.
     pub workers: usize,
+    /// The cluster whose first process this is; `None` for a process alone.
+    pub place: Option<Place>,
     /// How long an epoch stays open.
     pub epoch: Duration,
     /// Where to end.
@@ -78,9 +82,31 @@ pub struct MixtureTopics {
 /// Curates until the end, or until told to stop; on return all that was read is committed.
 ///
 /// # Errors
-/// [`EngineError`] when a log fails for good. What was committed before stays, and a later call
-/// goes on from there.
-pub fn curate(curate: Curate) -> Result<(), EngineError> {
+/// [`EngineError`] when a log fails for good, or a process of the cluster is lost. What was
+/// committed before stays, and a later call goes on from there.
+pub fn curate(mut curate: Curate) -> Result<(), EngineError> {
+    let skills = curate.skills.clone();
+    let rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
+    let agreement = Agreement {
+        workers: curate.workers,
+        rules: rules.to_text(),
+    };
+    let Some(crew) = Crew::gather(curate.place.take(), &agreement, &curate.stop)? else {
+        return Ok(());
+    };
+    curate.stop = crew.stop(&curate.stop);
+    let result = curate_with(&crew, curate, rules, agreement.rules);
+    crew.end(&result);
+    result
+}
+
+/// Curates by these rules, `text` as text.
+fn curate_with(
+    crew: &Crew,
+    curate: Curate,
+    mut rules: Rules,
+    text: String,
+) -> Result<(), EngineError> {
     let scored_store = Arc::clone(&curate.scored_store);
     let layout = Layout {
         partitions: curate.partitions,
@@ -94,13 +120,10 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         let records = Offsets::start(partitions).distance(&progress.offsets);
         tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
     }
-    let skills = curate.skills.clone();
-    let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
-    let text = rules.to_text();
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
-        Some(progress) => under_other_rules(&curate, progress, &rules)?,
+        Some(progress) => under_other_rules(crew, &curate, progress, &rules)?,
     };
     let first = match &published {
         Published::Nothing => 0,
@@ -147,45 +170,62 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(
-        curate.workers,
+    let replayed = rules.replayed;
+    let plan = Plan::Configured { first, replayed };
+    let source = Source {
         reader,
-        rules,
         publisher,
-        curate.counters,
-        threads,
-    )
+        counters: curate.counters,
+    };
+    crew.run(&plan, source, rules, threads)
+}
+
+/// What process 0 alone has: the logs to read, and the log to publish in.
+pub struct Source {
+    /// Reads.
+    pub reader: EpochReader,
+    /// Publishes.
+    pub publisher: Pool<Outcome, ()>,
+    /// What is counted on the way.
+    pub counters: Arc<Counters>,
 }
 
 /// Runs the dataflow of these rules: codes are read only where a stage counts them.
-pub(super) fn run(
+///
+/// # Errors
+/// Its first failure.
+pub fn run(
     workers: usize,
-    reader: EpochReader,
+    links: Option<Links>,
+    first: u64,
+    source: Option<Source>,
     rules: Rules,
-    publisher: Pool<Outcome, ()>,
-    counters: Arc<Counters>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     match rules.by_density() {
-        None => run_on::<Facts>(workers, reader, rules, publisher, counters, threads),
-        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, counters, threads),
+        None => run_on::<Facts>(workers, links, first, source, rules, threads),
+        Some(_) => run_on::<Coded>(workers, links, first, source, rules, threads),
     }
 }
 
-/// Runs the dataflow on `workers` threads; the first reads and publishes.
+/// Runs the dataflow on `workers` threads; the first of all processes reads and publishes.
 fn run_on<D: Document>(
     workers: usize,
-    reader: EpochReader,
+    links: Option<Links>,
+    first: u64,
+    source: Option<Source>,
     rules: Rules,
-    publisher: Pool<Outcome, ()>,
-    counters: Arc<Counters>,
     threads: Threads,
 ) -> Result<(), EngineError> {
-    let first = reader.first;
-    let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
-    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading, counters), publisher)));
+    let of_first_worker = source.map(|source| {
+        let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
+        let read = read::<D>(source.reader, reading, source.counters);
+        (read, source.publisher)
+    });
+    let of_first_worker = Mutex::new(of_first_worker);
+    let is_cluster = links.is_some();
     let crew = threads.clone();
-    threads.execute(workers, move |index, scope| {
+    threads.execute(workers, links, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
         let (read, publisher) = mine.flatten().unzip();
         let (rules, threads) = (&rules, &crew);
@@ -195,6 +235,7 @@ fn run_on<D: Document>(
                 first,
                 read,
                 rules,
+                is_cluster,
                 publisher,
                 threads,
             },
@@ -324,6 +365,7 @@ fn progress_of(
 
 /// What the rules of the last commit keep of the input that it had read.
 fn under_other_rules(
+    crew: &Crew,
     curate: &Curate,
     progress: &Progress,
     rules: &Rules,
@@ -335,15 +377,17 @@ fn under_other_rules(
         store: Arc::clone(&curate.scored_store),
         scored: curate.scored.clone(),
         offsets: progress.offsets.clone(),
-        workers: curate.workers,
         stop: Arc::clone(&curate.stop),
         counters: Arc::clone(&curate.counters),
     };
     let named_otherwise = earlier.skills.field != rules.skills.field;
     let named = named_otherwise.then(|| earlier.groups.clone());
+    let plan = Plan::Earlier {
+        progress: progress.clone(),
+    };
     Ok(Published::UnderOtherRules {
         replay: progress.epoch + 1,
-        kept: replay.keep(earlier)?.positions,
+        kept: replay.keep(crew, &plan, earlier)?.positions,
         named,
     })
 }

@@ -23,6 +23,8 @@ pub struct Counters {
     pub admitted: AtomicU64,
     /// Documents that left the curated set.
     pub withdrawn: AtomicU64,
+    /// Epochs that `curate` has committed.
+    pub commits: AtomicU64,
     /// The last committed epoch of `curate`.
     pub epoch: AtomicU64,
 }

@@ -1,5 +1,6 @@
 //! The engine as a user runs it: `score`, `curate`, or both in one process.
 
+mod cluster;
 mod counters;
 mod error;
 mod mixing;
@@ -11,6 +12,7 @@ mod summary;
 mod transaction;
 
 pub use crate::dataflow::Until;
+pub use cluster::{Membership, run_in_cluster};
 pub use counters::Counters;
 pub use error::EngineError;
 pub use mixing::MixtureError;

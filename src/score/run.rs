@@ -174,7 +174,7 @@ fn run(
     let first = reader.first;
     let of_the_worker = Mutex::new(Some((read(reader, counters), pools)));
     let crew = threads.clone();
-    threads.execute(1, move |_, scope| {
+    threads.execute(1, None, move |_, scope| {
         let mut of_the_worker = of_the_worker.lock().expect("no panic before");
         let (read, pools) = of_the_worker.take().expect("there is one worker");
         let Pools {

@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::config::{Sketch, Stage};
-use crate::curate::{Replay, Rules, Skills, last_progress, writer_of};
+use crate::curate::{Crew, Plan, Replay, Rules, Skills, last_progress, writer_of};
 use crate::engine::EngineError;
 use crate::log::{LogError, Store};
 use crate::records::Progress;
@@ -92,7 +92,11 @@ pub fn verify(verify: &Verify) -> Result<Report, VerifyError> {
     let (rules, are_others) = rules(verify, &progress)?;
     let groups = rules.groups.clone();
     verify.steps.begin("recomputing", total(&progress));
-    let kept = replay(verify, &progress).keep(rules)?;
+    let crew = Crew::alone(verify.workers);
+    let plan = Plan::Earlier {
+        progress: progress.clone(),
+    };
+    let kept = replay(verify, &progress).keep(&crew, &plan, rules)?;
     if !kept.is_whole {
         return Err(VerifyError::Stopped);
     }
@@ -148,7 +152,6 @@ fn replay(verify: &Verify, progress: &Progress) -> Replay {
         store: Arc::clone(&verify.scored_store),
         scored: verify.scored.clone(),
         offsets: progress.offsets.clone(),
-        workers: verify.workers,
         stop: Arc::clone(&verify.stop),
         counters: verify.steps.counters(),
     }

@@ -1,8 +1,8 @@
 //! After every epoch, whatever came before it, the curated set is what a batch job would select.
 //!
 //! Random streams of documents run through `score` and `curate` on the log in memory: updates,
-//! takedowns, unusable records, several partitions, one and two workers, epochs of any size,
-//! changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
+//! takedowns, unusable records, several partitions, one and two workers, one process and several,
+//! epochs of any size, changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
 //! Where a stage samples by density the test makes the codes itself, in the place of `score`.
 
 #![allow(clippy::unwrap_used)] // a test may panic
@@ -20,7 +20,7 @@ use riffle::verify::VerifyError;
 use serde_json::Value;
 
 use batch::{Batch, Sample, Seen, batch, decoded, latest, skill_of};
-use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, PLAIN, Step, arrival, step};
+use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, Crew, PLAIN, Step, arrival, step};
 use world::{CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, MIXTURE, SCORED, STATISTICS, World};
 
 /// Checks what is published now against the rules and the place of the last commit.
@@ -272,30 +272,26 @@ fn play(world: &mut World, steps: Vec<Step>) {
         match step {
             Step::Arrive(arrivals) => world.arrive(&arrivals),
             Step::Score(crash) => world.score(crash),
-            Step::Curate {
-                workers,
-                rules,
-                crash,
-            } => {
-                world.curate(workers, rules, crash);
+            Step::Curate { crew, rules, crash } => {
+                world.curate(crew, rules, crash);
                 check(world);
             }
         }
     }
     world.score(None);
-    world.curate(1, 0, None);
+    world.curate(Crew::of(1), 0, None);
     check(world);
     let anything = !world.store.committed(SCORED).is_empty();
     assert_eq!(world.committed_rules(), anything.then_some(0));
 }
 
 /// Feeds, scores and curates in parts, with a restart between them; checks every single epoch.
-fn follow(world: &mut World, workers: usize, rules: usize, arrivals: &[Arrival]) {
+fn follow(world: &mut World, crew: Crew, rules: usize, arrivals: &[Arrival]) {
     for part in arrivals.chunks(70) {
         world.arrive(part);
         world.score(None);
         let from = world.next_epoch();
-        world.curate(workers, rules, None);
+        world.curate(crew, rules, None);
         check_epochs(world, from, rules);
     }
 }
@@ -337,7 +333,7 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, false);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
     }
 
     /// Density is chained behind perplexity and before it, at random behind it and before it.
@@ -350,7 +346,7 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
     }
 
     /// Skills follow a mixture that follows a trainer's reports, behind perplexity and density.
@@ -363,6 +359,24 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// Workers in several processes, under any rules: what passes between them arrives as it was.
+    #[test]
+    fn oracle_every_epoch_of_several_processes_equals_the_batch_selection(
+        partitions in 1..3u16,
+        poll_records_max in 1..20usize,
+        rules in ALL,
+        processes in 2..4usize,
+        workers in 1..3usize,
+        arrivals in prop::collection::vec(arrival(), 1..200),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, true);
+        follow(&mut world, Crew { processes, workers }, rules, &arrivals);
     }
 }

@@ -31,10 +31,33 @@ pub enum Step {
     Arrive(Vec<Arrival>),
     Score(Crash),
     Curate {
-        workers: usize,
+        crew: Crew,
         rules: usize,
         crash: Crash,
     },
+}
+
+/// What curate runs on: processes, and workers of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub processes: usize,
+    pub workers: usize,
+}
+
+impl Crew {
+    /// One process with so many workers.
+    pub fn of(workers: usize) -> Self {
+        Crew {
+            processes: 1,
+            workers,
+        }
+    }
+}
+
+/// Mostly one process, since several take some time to meet.
+fn crew() -> impl Strategy<Value = Crew> {
+    let processes = prop_oneof![12 => Just(1usize), 1 => 2..4usize];
+    (processes, 1..3usize).prop_map(|(processes, workers)| Crew { processes, workers })
 }
 
 /// The operation of the store at which the process dies, if it does, and on which side of it.
@@ -83,8 +106,8 @@ pub fn step(rules: Range<usize>) -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => prop::collection::vec(arrival(), 1..60).prop_map(Step::Arrive),
         2 => crash().prop_map(Step::Score),
-        3 => (1..3usize, rules, crash())
-            .prop_map(|(workers, rules, crash)| Step::Curate { workers, rules, crash }),
+        3 => (crew(), rules, crash())
+            .prop_map(|(crew, rules, crash)| Step::Curate { crew, rules, crash }),
     ]
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use riffle::cluster::{Place, free_addresses};
 use riffle::config::Stage;
-use riffle::curate::{Curate, MixtureTopics, Skills, curate};
+use riffle::curate::{Curate, MixtureTopics, Part, Skills, curate, take_part};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
@@ -14,7 +16,7 @@ use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
 use riffle::verify::{Report, Verify, VerifyError, verify};
 
-use crate::scenario::{ALL, Arrival, Crash, coded, record, report, sketch, skills, stages};
+use crate::scenario::{ALL, Arrival, Crash, Crew, coded, record, report, sketch, skills, stages};
 
 pub const DOCUMENTS: &str = "documents";
 pub const SCORED: &str = "scored";
@@ -115,8 +117,45 @@ impl World {
         }
     }
 
-    pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
-        self.process(crash, |store| curate(curating(store, workers, rules)?));
+    pub fn curate(&mut self, crew: Crew, rules: usize, crash: Crash) {
+        let workers = crew.workers;
+        if crew.processes == 1 {
+            return self.process(crash, |store| curate(curating(store, workers, rules)?));
+        }
+        let addresses = free_addresses(crew.processes).unwrap();
+        let place = |process| Place {
+            process,
+            addresses: addresses.clone(),
+            key: String::new(),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let parts = (1..crew.processes).map(|process| Part {
+            stages: stages(rules),
+            sketch: sketch(),
+            skills: skills(rules),
+            workers,
+            place: place(process),
+            stop: Arc::clone(&stop),
+        });
+        let members: Vec<_> = parts
+            .map(|part| thread::spawn(|| take_part(part)))
+            .collect();
+        self.process(crash, |store| {
+            let place = Some(place(0));
+            curate(Curate {
+                place,
+                ..curating(store, workers, rules)?
+            })
+        });
+        // Members that process 0 did not live to meet wait for the next.
+        stop.store(true, Ordering::Relaxed);
+        for member in members {
+            match member.join().unwrap() {
+                Ok(()) => {}
+                Err(EngineError::Cluster(error)) if error.is_of_another() && crash.is_some() => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// Compares what is published with what should be.
@@ -256,6 +295,7 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         skills,
         mixture,
         workers,
+        place: None,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),
         stop: Arc::new(AtomicBool::new(false)),

@@ -7,6 +7,7 @@
 mod broker;
 
 mod bad_input;
+mod cluster;
 mod crashes;
 mod curated;
 mod density;
