@@ -14,6 +14,7 @@ mod rules;
 mod run;
 mod settings;
 mod skills;
+mod snapshot;
 mod stages;
 mod statistics;
 
@@ -33,6 +34,7 @@ use rules::Rules;
 
 pub use rules::{Mixing, Skills};
 pub use run::{Curate, MixtureTopics, curate};
+pub use snapshot::{Kept, Schedule, Snapshots, kept};
 
 /// What one worker's part of the dataflow is made of.
 struct Parts<'a, F> {

@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mixtures::Report;
+use operators::Upsert;
 
 use super::coded::Coded;
 use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
+use super::groups::Groups;
 use super::mixture::Reported;
 use super::publish::{MixtureLog, Outcome, Outputs, Published, Publisher};
 use super::rules::{Mixing, Rules, Skills};
+use super::snapshot::{Folder, Form, Keeper, Keeping, Snapshot, Snapshots, Tee, Wanted};
+use super::snapshot::{newest, restore};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
 use crate::config::{Sketch, Stage};
-use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::{Epoch, EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Position, Received, Store};
 use crate::records::Progress;
@@ -53,6 +57,8 @@ pub struct Curate {
     pub skills: Skills,
     /// The logs of the mixture, where there is one; in the store of the outputs.
     pub mixture: Option<MixtureTopics>,
+    /// Where snapshots of the live documents are kept, if they are.
+    pub snapshots: Option<Snapshots>,
     /// Timely workers.
     pub workers: usize,
     /// How long an epoch stays open.
@@ -89,17 +95,14 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     let partitions = scored_store.create(&curate.scored, layout)?;
     let outputs = open_outputs(&curate, partitions)?;
     let progress = last_progress(&outputs, &curate.scored, partitions)?;
-    if let Some(progress) = &progress {
-        let records = Offsets::start(partitions).distance(&progress.offsets);
-        tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
-    }
+    let snapshots = take_snapshots(&curate, progress.is_some());
     let skills = curate.skills.clone();
     let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
     let text = rules.to_text();
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
-        Some(progress) => under_other_rules(&curate, progress)?,
+        Some(progress) => under_other_rules(&curate, progress, snapshots.as_ref())?,
     };
     let first = match &published {
         Published::Nothing => 0,
@@ -108,17 +111,22 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     if let Published::Replayed(epoch) = published {
         rules.replayed = Some(epoch);
     }
+    let form = Form::of(&rules);
+    let snapshot = usable(&curate, progress.as_ref(), snapshots.as_ref(), &form)?;
+    let (keeper, tee) = keep(&curate, snapshots, form, &rules, first).unzip();
     let threads = Threads::default();
     let (offsets, losses) = progress.map(|it| (it.offsets, it.losses)).unzip();
     let scored = Input {
         store: Arc::clone(&scored_store),
         log: curate.scored.clone(),
+        known: known(snapshot.as_ref(), partitions),
         from: offsets.unwrap_or_else(|| Offsets::start(partitions)),
         until: curate.until,
     };
     let losses = curate.mixture.map(|topics| Input {
         store: curate.curated_store,
         log: topics.losses,
+        known: Offsets::start(1),
         from: losses.flatten().unwrap_or_else(|| Offsets::start(1)),
         until: topics.until,
     });
@@ -145,34 +153,126 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(curate.workers, reader, rules, publisher, threads)
+    let source = Source {
+        reader,
+        snapshot,
+        tee,
+    };
+    run(curate.workers, source, rules, publisher, threads)?;
+    // Only now is all that was read committed.
+    keeper.into_iter().for_each(Keeper::finish);
+    Ok(())
+}
+
+/// What the source's thread works with.
+struct Source {
+    reader: EpochReader,
+    /// What is sent in the place of the log up to where the reader's replay begins.
+    snapshot: Option<Snapshot>,
+    /// What makes the next ones.
+    tee: Option<Tee>,
+}
+
+/// The directory of snapshots, if they are to be kept and it can be used. Without a commit there is
+/// nothing that they could be of: they are removed.
+fn take_snapshots(curate: &Curate, is_committed: bool) -> Option<Folder> {
+    let snapshots = curate.snapshots.as_ref()?;
+    let folder = Folder::take(&snapshots.dir).and_then(|folder| {
+        if !is_committed {
+            folder.remove_all()?;
+        }
+        Ok(folder)
+    });
+    let warn = |error| tracing::warn!(%error, "no snapshots are used or made");
+    folder.map_err(warn).ok()
+}
+
+/// The snapshot to begin with, if there is one; says where reading begins.
+fn usable(
+    curate: &Curate,
+    progress: Option<&Progress>,
+    folder: Option<&Folder>,
+    form: &Form,
+) -> Result<Option<Snapshot>, EngineError> {
+    let Some(Progress { epoch, offsets, .. }) = progress else {
+        return Ok(None);
+    };
+    let log = &curate.scored;
+    let wanted = Wanted {
+        log,
+        committed: offsets,
+        form,
+    };
+    let mut fetcher = curate.scored_store.fetcher(log)?;
+    let newest = |folder| newest(folder, &wanted, fetcher.as_mut());
+    let snapshot = folder.map(newest).transpose()?.flatten();
+    let records = known(snapshot.as_ref(), offsets.0.len() as u16).distance(offsets);
+    match &snapshot {
+        None => tracing::info!(epoch, records, "replaying the scored log"),
+        Some(Snapshot {
+            path, documents, ..
+        }) => tracing::info!(
+            epoch,
+            snapshot = %path.display(),
+            documents,
+            records,
+            "starting from a snapshot, then replaying the scored log behind it"
+        ),
+    }
+    Ok(snapshot)
+}
+
+/// Where reading begins.
+fn known(snapshot: Option<&Snapshot>, partitions: u16) -> Offsets {
+    let offsets = snapshot.map(|snapshot| snapshot.header.offsets.clone());
+    offsets.unwrap_or_else(|| Offsets::start(partitions))
+}
+
+/// Starts to make snapshots from this epoch on.
+fn keep(
+    curate: &Curate,
+    folder: Option<Folder>,
+    form: Form,
+    rules: &Rules,
+    first: u64,
+) -> Option<(Keeper, Tee)> {
+    let (folder, snapshots) = folder.zip(curate.snapshots.as_ref())?;
+    Some(Keeper::start(Keeping {
+        folder,
+        schedule: snapshots.schedule,
+        log: curate.scored.clone(),
+        form,
+        groups: rules.groups.clone(),
+        first,
+    }))
 }
 
 /// Runs the dataflow of these rules: codes are read only where a stage counts them.
 fn run(
     workers: usize,
-    reader: EpochReader,
+    source: Source,
     rules: Rules,
     publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     match rules.by_density() {
-        None => run_on::<Facts>(workers, reader, rules, publisher, threads),
-        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, threads),
+        None => run_on::<Facts>(workers, source, rules, publisher, threads),
+        Some(_) => run_on::<Coded>(workers, source, rules, publisher, threads),
     }
 }
 
 /// Runs the dataflow on `workers` threads; the first reads and publishes.
 fn run_on<D: Document>(
     workers: usize,
-    reader: EpochReader,
+    source: Source,
     rules: Rules,
     publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
-    let first = reader.first;
+    let first = source.reader.first;
     let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
-    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading), publisher)));
+    let read = read::<D>(source, reading, Form::of(&rules));
+    let of_first_worker = Mutex::new(Some((read, publisher)));
     let crew = threads.clone();
     threads.execute(workers, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
@@ -191,13 +291,30 @@ fn run_on<D: Document>(
     })
 }
 
-/// The source's thread: scored records as upserts, then reports; what is none of ours is passed
-/// over.
+/// The source's thread: the snapshot, scored records as upserts, then reports; what is none of ours
+/// is passed over.
 fn read<D: Document>(
-    reader: EpochReader,
+    source: Source,
     reading: Reading,
+    form: Form,
 ) -> impl FnOnce(Sending<super::Received<D>>) -> Result<(), EngineError> + Send {
-    move |sending| {
+    move |mut sending| {
+        let Source {
+            mut reader,
+            snapshot,
+            tee,
+        } = source;
+        let is_over = || reader.is_over();
+        let Some(begun) = begin(snapshot, &form, &reading.groups, &sending, is_over) else {
+            return Ok(());
+        };
+        if begun.is_none() {
+            reader.inputs[0].known = Offsets::start(reader.inputs[0].from.0.len() as u16);
+        }
+        if let Some(mut tee) = tee {
+            begun.into_iter().for_each(|base| tee.begin_with(base));
+            sending = sending.followed_by(Box::new(tee));
+        }
         let logs: Vec<String> = reader.inputs.iter().map(|it| it.log.clone()).collect();
         reader.run(&sending, |index, received: Received| {
             let (log, position) = (&logs[index], received.position);
@@ -220,6 +337,35 @@ fn read<D: Document>(
                 }
             }
         })
+    }
+}
+
+/// Sends the snapshot; gives it back if all of it was sent, `None` in the place of all if reading is
+/// over.
+///
+/// Where it does not read to its end, what was sent are documents as they once were: the whole log,
+/// read behind them in the same epoch, leaves of them what is live.
+fn begin<D: Document>(
+    snapshot: Option<Snapshot>,
+    form: &Form,
+    groups: &Groups,
+    sending: &Sending<super::Received<D>>,
+    is_over: impl Fn() -> bool,
+) -> Option<Option<Snapshot>> {
+    let Some(snapshot) = snapshot else {
+        return Some(None);
+    };
+    let send = |documents: Vec<Upsert<D>>| {
+        let documents = documents.into_iter().map(super::Received::Document);
+        !is_over() && sending.send(Epoch::Records(documents.collect()))
+    };
+    match restore(&snapshot, form, groups, send) {
+        Ok(true) => Some(Some(snapshot)),
+        Ok(false) => None,
+        Err(error) => {
+            tracing::warn!(%error, "a snapshot does not read; reading the whole scored log again");
+            Some(None)
+        }
     }
 }
 
@@ -294,14 +440,20 @@ fn last_progress(
 
 /// What the rules of the last commit keep of the input that it had read: a replay under those
 /// rules, whose output is collected.
-fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
+fn under_other_rules(
+    curate: &Curate,
+    progress: &Progress,
+    snapshots: Option<&Folder>,
+) -> Result<Published, EngineError> {
     let writer = writer_of(&curate.curated);
     let earlier = Rules::from_progress(progress, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
+    let snapshot = usable(curate, Some(progress), snapshots, &Form::of(&earlier))?;
     let threads = Threads::default();
     let scored = Input {
         store: Arc::clone(&curate.scored_store),
         log: curate.scored.clone(),
+        known: known(snapshot.as_ref(), progress.offsets.0.len() as u16),
         from: progress.offsets.clone(),
         until: Box::new(|| Ok(Some(Offsets::default()))),
     };
@@ -326,7 +478,12 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
         }
     };
     let pool = Pool::start("collect", [collect], &threads);
-    run(curate.workers, reader, earlier, pool, threads)?;
+    let source = Source {
+        reader,
+        snapshot,
+        tee: None,
+    };
+    run(curate.workers, source, earlier, pool, threads)?;
     let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
     Ok(Published::UnderOtherRules(
         progress.epoch + 1,

@@ -170,6 +170,7 @@ fn curate_of(
         sketch: config.sketch.clone(),
         skills: mixing::skills(config)?,
         mixture,
+        snapshots: stores.snapshots(),
         workers: config.curate.workers.into(),
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),

@@ -1,19 +1,23 @@
 //! A store on which processes run and crash, and what they have committed there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use riffle::config::Stage;
-use riffle::curate::{Curate, MixtureTopics, curate};
+use riffle::curate::{Curate, MixtureTopics, Schedule, Snapshots, curate, kept};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
 use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
+use tempfile::TempDir;
 
-use crate::scenario::{ALL, Arrival, Crash, coded, record, report, sketch, skills, stages};
+use crate::scenario::{
+    ALL, Arrival, Crash, Damage, How, coded, record, report, sketch, skills, stages,
+};
 
 pub const DOCUMENTS: &str = "documents";
 pub const SCORED: &str = "scored";
@@ -29,6 +33,10 @@ pub struct World {
     pub partitions: u16,
     /// Whether scored records carry codes. Then the scorer is the test's own, and never crashes.
     coded: bool,
+    /// On a disk that outlives the processes.
+    pub snapshots: TempDir,
+    /// See [`Schedule`]: so small that most runs leave snapshots.
+    pub records_min: u64,
 }
 
 impl World {
@@ -53,7 +61,32 @@ impl World {
             store,
             partitions,
             coded,
+            snapshots: tempfile::tempdir().unwrap(),
+            records_min: 1,
         }
+    }
+
+    /// The files of the snapshots, the newest first.
+    pub fn snapshot_files(&self) -> Vec<PathBuf> {
+        let kept = kept(self.snapshots.path()).unwrap();
+        kept.into_iter().map(|kept| kept.path).collect()
+    }
+
+    /// Does something to one of the snapshots' files that no process does.
+    pub fn damage(&self, damage: &Damage) {
+        let files = self.snapshot_files();
+        let Some(path) = files.get(damage.newer % files.len().max(1)) else {
+            return;
+        };
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = damage.at % bytes.len();
+        match damage.how {
+            How::Flip => bytes[at] ^= 1 << (at % 8),
+            How::Cut => bytes.truncate(at),
+            How::Zero => bytes[at..].fill(0),
+            How::Remove => return std::fs::remove_file(path).unwrap(),
+        }
+        std::fs::write(path, bytes).unwrap();
     }
 
     pub fn arrive(&self, arrivals: &[Arrival]) {
@@ -115,7 +148,20 @@ impl World {
     }
 
     pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
-        self.process(crash, |store| curate(curating(store, workers, rules)?));
+        let snapshots = Snapshots {
+            dir: self.snapshots.path().to_path_buf(),
+            schedule: Schedule {
+                interval: Duration::from_secs(3600),
+                records_min: self.records_min,
+            },
+        };
+        self.process(crash, |store| {
+            let curating = curating(store, workers, rules)?;
+            curate(Curate {
+                snapshots: Some(snapshots),
+                ..curating
+            })
+        });
     }
 
     /// The corpus record of every committed epoch.
@@ -233,6 +279,7 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         sketch: sketch(),
         skills,
         mixture,
+        snapshots: None,
         workers,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),
