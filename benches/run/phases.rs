@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use riffle::config::{Config, Epsilon, FieldPath, Keep, Mass, Over, PerplexityFrom, Rate, Stage};
-use riffle::curate::{Curate, Skills, curate};
+use riffle::curate::{Curate, Skills, curate, kept};
 use riffle::engine::{Counters, Halves, RunOptions, Stores, Summary, run};
 use riffle::feed::{FeedOptions, feed, progress_on_stderr};
 use riffle::log::Store;
@@ -32,18 +32,23 @@ pub enum Phase {
     Run,
     Score,
     Curate,
+    Keep,
+    Restart,
     Replay,
     ReadBack,
     Codes,
     Density,
     DensityTwo,
+    DensityKeep,
+    DensityRestart,
     DensityReplay,
 }
 
 /// What it took.
 #[derive(Deserialize, Serialize)]
 pub struct Measured {
-    /// Documents fed, scored or curated; for `read_back`, read back and published.
+    /// Documents fed, scored or curated, or in the log that a restart is behind; for `read_back`,
+    /// read back and published.
     pub documents: u64,
     pub seconds: f64,
     pub cpu_seconds: f64,
@@ -51,24 +56,35 @@ pub struct Measured {
     pub live: u64,
     pub admitted: u64,
     pub withdrawn: u64,
+    /// The longest time between two commits; 0 where they are not watched.
+    pub longest_s: f64,
+    /// Bytes and documents of the newest snapshot afterwards, and how many records it lacks; 0
+    /// without.
+    pub snapshot_bytes: u64,
+    pub snapshot_documents: u64,
+    pub tail: u64,
 }
 
 impl Phase {
     /// The whole engine, in the order in which the phases build on each other.
-    pub const ENGINE: [Phase; 6] = [
+    pub const ENGINE: [Phase; 8] = [
         Phase::Feed,
         Phase::Run,
         Phase::Score,
         Phase::Curate,
+        Phase::Keep,
+        Phase::Restart,
         Phase::Replay,
         Phase::ReadBack,
     ];
 
     /// Sampling by density, likewise; they need none of the others.
-    pub const DENSITY: [Phase; 4] = [
+    pub const DENSITY: [Phase; 6] = [
         Phase::Codes,
         Phase::Density,
         Phase::DensityTwo,
+        Phase::DensityKeep,
+        Phase::DensityRestart,
         Phase::DensityReplay,
     ];
 
@@ -78,11 +94,15 @@ impl Phase {
             Phase::Run => "run",
             Phase::Score => "score",
             Phase::Curate => "curate",
+            Phase::Keep => "curate_with_snapshots",
+            Phase::Restart => "restart",
             Phase::Replay => "replay",
             Phase::ReadBack => "read_back",
             Phase::Codes => "codes",
             Phase::Density => "density",
             Phase::DensityTwo => "density_two_workers",
+            Phase::DensityKeep => "density_with_snapshots",
+            Phase::DensityRestart => "density_restart",
             Phase::DensityReplay => "density_replay",
         }
     }
@@ -103,10 +123,12 @@ impl Phase {
                 config.scored.topic = "scored-alone".to_owned();
                 halves(&config, Halves::Score)
             }
-            Phase::Curate => {
-                config.curated.topic = "curated-alone".to_owned();
-                config.curated.statistics_topic = "statistics-alone".to_owned();
-                halves(&config, Halves::Curate)
+            Phase::Curate => watched(alone(config, "alone", false)),
+            Phase::Keep => watched(alone(config, "kept", true)),
+            Phase::Restart => {
+                let restarted = halves(&alone(config, "kept", true), Halves::Curate);
+                assert_eq!(restarted.admitted, 0, "nothing is published again");
+                restarted
             }
             Phase::Replay => {
                 let replayed = halves(&config, Halves::Curate);
@@ -115,15 +137,20 @@ impl Phase {
             }
             Phase::ReadBack => read_back(&config),
             Phase::Codes => write_codes(&config, documents),
-            Phase::Density => sample(config),
+            Phase::Density => watched(sampling(config)),
             Phase::DensityTwo => {
                 config.curate.workers = 2;
-                config.curated.topic = "curated-two".to_owned();
-                config.curated.statistics_topic = "statistics-two".to_owned();
-                sample(config)
+                watched(alone(sampling(config), "two", false))
+            }
+            Phase::DensityKeep => watched(alone(sampling(config), "kept-coded", true)),
+            Phase::DensityRestart => {
+                let config = alone(sampling(config), "kept-coded", true);
+                let restarted = halves(&config, Halves::Curate);
+                assert_eq!(restarted.admitted, 0, "nothing is published again");
+                restarted
             }
             Phase::DensityReplay => {
-                let replayed = sample(config);
+                let replayed = halves(&sampling(config), Halves::Curate);
                 assert_eq!(replayed.admitted, 0, "nothing is published again");
                 replayed
             }
@@ -136,6 +163,15 @@ fn config(dir: &Path) -> Config {
     config.local.dir = dir.join("logs");
     let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
     config.score.perplexity = PerplexityFrom::Field(field);
+    config.curate.snapshots = false;
+    config
+}
+
+/// The same with outputs of its own, and with snapshots or without.
+fn alone(mut config: Config, name: &str, snapshots: bool) -> Config {
+    config.curated.topic = format!("curated-{name}");
+    config.curated.statistics_topic = format!("statistics-{name}");
+    config.curate.snapshots = snapshots;
     config
 }
 
@@ -147,7 +183,7 @@ fn write_codes(config: &Config, documents: usize) -> Measured {
 }
 
 /// Half of the middle half by perplexity, by density.
-fn sample(mut config: Config) -> Measured {
+fn sampling(mut config: Config) -> Config {
     config.scored.topic = CODED.to_owned();
     let half = Rate::from_ppm(500_000).unwrap();
     config.select.push(Stage::Density {
@@ -157,7 +193,7 @@ fn sample(mut config: Config) -> Measured {
         phases: 16,
         over: Over::Live,
     });
-    halves(&config, Halves::Curate)
+    config
 }
 
 fn feed_corpus(dir: &Path, config: &Config) -> Measured {
@@ -192,6 +228,42 @@ fn halves(config: &Config, halves: Halves) -> Measured {
         withdrawn: summary.withdrawn,
         ..Measured::since(started, documents)
     }
+    .with_snapshot(config)
+}
+
+/// Curates a scored log whose records are all there, with an eye on the commits.
+fn watched(config: Config) -> Measured {
+    let stores = Stores::new(&config);
+    let store = stores.of(config.scored.log).unwrap();
+    let counters = Arc::new(Counters::default());
+    let curating = Curate {
+        stages: config.select.clone(),
+        snapshots: stores.snapshots(),
+        ..curate_low(&config, Arc::clone(&store), Arc::clone(&counters))
+    };
+    let started = Instant::now();
+    let curating = thread::spawn(move || curate(curating).unwrap());
+    let (mut epoch, mut since, mut longest) = (0, started, Duration::ZERO);
+    while !curating.is_finished() {
+        let now = Counters::get(&counters.epoch);
+        if now != epoch {
+            longest = longest.max(since.elapsed());
+            (epoch, since) = (now, Instant::now());
+        }
+        thread::sleep(TICK);
+    }
+    curating.join().unwrap();
+    let [live, admitted, withdrawn] =
+        [&counters.live, &counters.admitted, &counters.withdrawn].map(Counters::get);
+    let documents = store.ends(&config.scored.topic).unwrap().0.iter().sum();
+    Measured {
+        live,
+        admitted,
+        withdrawn,
+        longest_s: longest.as_secs_f64(),
+        ..Measured::since(started, documents)
+    }
+    .with_snapshot(&config)
 }
 
 /// Where the middle half was kept, now the lower half is: a quarter leaves and a quarter enters.
@@ -237,6 +309,7 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
         sketch: config.sketch.clone(),
         skills: Skills::default(),
         mixture: None,
+        snapshots: None,
         workers: config.curate.workers.into(),
         place: None,
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
@@ -256,6 +329,27 @@ impl Measured {
             live: 0,
             admitted: 0,
             withdrawn: 0,
+            longest_s: 0.0,
+            snapshot_bytes: 0,
+            snapshot_documents: 0,
+            tail: 0,
+        }
+    }
+
+    /// The same with what the newest snapshot is like.
+    fn with_snapshot(self, config: &Config) -> Self {
+        let kept = kept(&config.snapshots_dir()).unwrap();
+        let Some(newest) = kept.first().filter(|_| config.curate.snapshots) else {
+            return self;
+        };
+        let store = Stores::new(config).of(config.scored.log).unwrap();
+        let ends = store.ends(&config.scored.topic).unwrap();
+        let (snapshot_documents, snapshot_bytes) = newest.check(config).unwrap();
+        Measured {
+            snapshot_bytes,
+            snapshot_documents,
+            tail: newest.offsets.distance(&ends),
+            ..self
         }
     }
 }

@@ -88,7 +88,7 @@ impl Crew {
         let plan = || serde_json::to_string(plan).expect("numbers and text become JSON");
         let leader = self.leader.as_ref();
         let links = leader.map(|leader| leader.begin(plan())).transpose()?;
-        let first = source.reader.first;
+        let first = source.input.reader.first;
         run(self.workers, links, first, Some(source), rules, threads)
     }
 

@@ -32,7 +32,7 @@ pub fn cross<'s, D: Document>(
     let crossing = each(scored, Pipeline, "Depart", move |upsert| {
         let carry = |mut document: D| {
             let groups = departing(document.facts().group);
-            document.facts().group = 0;
+            document.facts_mut().group = 0;
             Crossing { document, groups }
         };
         Upsert {
@@ -47,7 +47,7 @@ pub fn cross<'s, D: Document>(
                               mut document,
                               groups,
                           }: Crossing<D>| {
-            document.facts().group = codes.of(groups);
+            document.facts_mut().group = codes.of(groups);
             document
         };
         Upsert {

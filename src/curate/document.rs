@@ -23,8 +23,17 @@ pub trait Document: Clone + Default + ExchangeData {
     /// [`FactsError`] when the record lacks what is needed.
     fn of(facts: Facts, scored: &Scored<'_>, reading: &Reading) -> Result<Self, FactsError>;
 
-    /// What every document has.
-    fn facts(&mut self) -> &mut Facts;
+    /// The same document from its facts and codes.
+    fn restored(facts: Facts, codes: impl Iterator<Item = u16>) -> Self;
+
+    /// What all stages see.
+    fn facts(&self) -> &Facts;
+
+    /// What the sketch counts; nothing where no stage does.
+    fn codes(&self) -> &[u16];
+
+    /// The same, to be changed.
+    fn facts_mut(&mut self) -> &mut Facts;
 
     /// What the rules keep of the live documents under what a trainer reports, as outcomes to
     /// publish; `first` is the number of the first epoch.
@@ -41,7 +50,19 @@ impl Document for Facts {
         Ok(facts)
     }
 
-    fn facts(&mut self) -> &mut Facts {
+    fn restored(facts: Facts, _: impl Iterator<Item = u16>) -> Self {
+        facts
+    }
+
+    fn facts(&self) -> &Facts {
+        self
+    }
+
+    fn codes(&self) -> &[u16] {
+        &[]
+    }
+
+    fn facts_mut(&mut self) -> &mut Facts {
         self
     }
 
@@ -70,7 +91,20 @@ impl Document for Coded {
         Ok(Coded { facts, codes })
     }
 
-    fn facts(&mut self) -> &mut Facts {
+    fn restored(facts: Facts, codes: impl Iterator<Item = u16>) -> Self {
+        let codes = codes.collect();
+        Coded { facts, codes }
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn codes(&self) -> &[u16] {
+        &self.codes
+    }
+
+    fn facts_mut(&mut self) -> &mut Facts {
         &mut self.facts
     }
 

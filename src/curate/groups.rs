@@ -60,6 +60,11 @@ impl Groups {
         !self.fields.is_empty()
     }
 
+    /// The fields, in the order of a code's values.
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
     /// The place of a field among the fields.
     pub fn index(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|f| f == field)
@@ -74,7 +79,11 @@ impl Groups {
             SKILL => self.skill(scored),
             path => name(field(scored.document, path)),
         };
-        let values: Box<[_]> = self.fields.iter().map(value).collect();
+        self.code_of(self.fields.iter().map(value).collect())
+    }
+
+    /// The code of these values, one for each of the fields.
+    pub fn code_of(&self, values: Box<[Option<String>]>) -> GroupCode {
         if let Some(code) = self
             .names
             .read()
@@ -88,6 +97,15 @@ impl Groups {
             .write()
             .expect("no panic under the lock")
             .intern(values)
+    }
+
+    /// The values that a code stands for: what [`Groups::code_of`] made it of.
+    pub fn values(&self, code: GroupCode) -> Box<[Option<String>]> {
+        let names = self.names.read().expect("no panic under the lock");
+        let hashes = names.hashes[code as usize].iter();
+        hashes
+            .map(|hash| names.by_hash.get(hash).cloned())
+            .collect()
     }
 
     /// The document's skill, where it is known.

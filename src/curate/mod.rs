@@ -18,6 +18,7 @@ mod rules;
 mod run;
 mod settings;
 mod skills;
+mod snapshot;
 mod stages;
 mod statistics;
 
@@ -43,6 +44,7 @@ pub(crate) use rules::Rules;
 pub use rules::{Mixing, Skills};
 pub use run::{Curate, MixtureTopics, curate};
 pub(crate) use run::{last_progress, writer_of};
+pub use snapshot::{Kept, Schedule, Snapshots, kept};
 
 /// What one worker's part of the dataflow is made of.
 struct Parts<'a, F> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::crew::{Crew, Plan};
 use super::publish::Outcome;
 use super::rules::Rules;
-use super::run::Source;
+use super::run::{ScoredInput, Source, known};
+use super::snapshot::Snapshot;
 use super::statistics::Statistics;
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Threads};
 use crate::engine::{Counters, EngineError};
@@ -24,6 +25,8 @@ pub struct Replay {
     pub store: Arc<dyn Store>,
     /// The log of scored records.
     pub scored: String,
+    /// What to begin with, if not with nothing.
+    pub snapshot: Option<Snapshot>,
     /// How far.
     pub offsets: Offsets,
     /// Set to end early.
@@ -63,24 +66,23 @@ impl Replay {
             }
         };
         let threads = Threads::default();
-        let source = Source {
-            counters: Arc::clone(&self.counters),
-            publisher: Pool::start("collect", [collect], &threads),
-            reader: self.reader(&threads),
-        };
+        let publisher = Pool::start("collect", [collect], &threads);
+        let input = self.input(&threads);
+        let source = Source { input, publisher };
         crew.run(plan, source, rules.clone(), threads)?;
         let mut collected = collected.lock().expect("no panic before");
         Ok(std::mem::replace(&mut *collected, Collected::new(rules)).into_kept())
     }
 
-    fn reader(self, threads: &Threads) -> EpochReader {
+    fn input(self, threads: &Threads) -> ScoredInput {
         let scored = Input {
             store: self.store,
             log: self.scored,
+            known: known(self.snapshot.as_ref(), self.offsets.0.len() as u16),
             from: self.offsets,
             until: Box::new(|| Ok(Some(Offsets::default()))),
         };
-        EpochReader {
+        let reader = EpochReader {
             inputs: vec![scored],
             replay: true,
             first: REPLAY,
@@ -92,6 +94,12 @@ impl Replay {
             },
             stop: self.stop,
             threads: threads.clone(),
+        };
+        ScoredInput {
+            reader,
+            counters: self.counters,
+            snapshot: self.snapshot,
+            tee: None,
         }
     }
 }

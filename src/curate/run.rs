@@ -5,20 +5,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mixtures::Report;
+use operators::Upsert;
 
 use super::coded::Coded;
 use super::crew::{Crew, Plan};
 use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
+use super::groups::Groups;
 use super::mixture::Reported;
 use super::publish::{MixtureLog, Outcome, Outputs, Published, Publisher};
 use super::replay::Replay;
 use super::rules::{Mixing, Rules, Skills};
+use super::snapshot::{Folder, Form, Keeper, Keeping, Snapshot, Snapshots, Tee, Wanted};
+use super::snapshot::{newest, restore};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
 use crate::cluster::{Agreement, Links, Place};
 use crate::config::{Sketch, Stage};
-use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::{Epoch, EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Layout, Offsets, Received, Store};
 use crate::records::Progress;
@@ -55,6 +59,8 @@ pub struct Curate {
     pub skills: Skills,
     /// The logs of the mixture, where there is one; in the store of the outputs.
     pub mixture: Option<MixtureTopics>,
+    /// Where snapshots of the live documents are kept, if they are.
+    pub snapshots: Option<Snapshots>,
     /// Timely workers, of each process.
     pub workers: usize,
     /// The cluster whose first process this is; `None` for a process alone.
@@ -116,14 +122,11 @@ fn curate_with(
     let outputs = open_outputs(&curate, partitions)?;
     let progress = outputs.writer.position();
     let progress = progress_of(progress, &curate.curated, &curate.scored, partitions)?;
-    if let Some(progress) = &progress {
-        let records = Offsets::start(partitions).distance(&progress.offsets);
-        tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
-    }
+    let snapshots = take_snapshots(&curate, progress.is_some());
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
-        Some(progress) => under_other_rules(crew, &curate, progress, &rules)?,
+        Some(progress) => under_other_rules(crew, &curate, progress, &rules, snapshots.as_ref())?,
     };
     let first = match &published {
         Published::Nothing => 0,
@@ -133,17 +136,22 @@ fn curate_with(
     if let Published::Replayed(epoch) = published {
         rules.replayed = Some(epoch);
     }
+    let form = Form::of(&rules);
+    let snapshot = usable(&curate, progress.as_ref(), snapshots.as_ref(), &form)?;
+    let (keeper, tee) = keep(&curate, snapshots, form, &rules, first).unzip();
     let threads = Threads::default();
     let (offsets, losses) = progress.map(|it| (it.offsets, it.losses)).unzip();
     let scored = Input {
         store: Arc::clone(&scored_store),
         log: curate.scored.clone(),
+        known: known(snapshot.as_ref(), partitions),
         from: offsets.unwrap_or_else(|| Offsets::start(partitions)),
         until: curate.until,
     };
     let losses = curate.mixture.map(|topics| Input {
         store: curate.curated_store,
         log: topics.losses,
+        known: Offsets::start(1),
         from: losses.flatten().unwrap_or_else(|| Offsets::start(1)),
         until: topics.until,
     });
@@ -172,22 +180,111 @@ fn curate_with(
     let publisher = Pool::start("publish", [publish], &threads);
     let replayed = rules.replayed;
     let plan = Plan::Configured { first, replayed };
-    let source = Source {
+    let input = ScoredInput {
         reader,
-        publisher,
         counters: curate.counters,
+        snapshot,
+        tee,
     };
-    crew.run(&plan, source, rules, threads)
+    let source = Source { input, publisher };
+    crew.run(&plan, source, rules, threads)?;
+    // Only now is all that was read committed.
+    keeper.into_iter().for_each(Keeper::finish);
+    Ok(())
 }
 
 /// What process 0 alone has: the logs to read, and the log to publish in.
 pub struct Source {
     /// Reads.
-    pub reader: EpochReader,
+    pub input: ScoredInput,
     /// Publishes.
     pub publisher: Pool<Outcome, ()>,
+}
+
+/// What the source's thread works with.
+pub struct ScoredInput {
+    /// Reads the scored log, and with it the log of losses.
+    pub reader: EpochReader,
     /// What is counted on the way.
     pub counters: Arc<Counters>,
+    /// What is sent in the place of the log up to where the reader's replay begins.
+    pub snapshot: Option<Snapshot>,
+    /// What makes the next ones.
+    pub tee: Option<Tee>,
+}
+
+/// The directory of snapshots, if they are to be kept and it can be used. Without a commit there is
+/// nothing that they could be of: they are removed.
+fn take_snapshots(curate: &Curate, is_committed: bool) -> Option<Folder> {
+    let snapshots = curate.snapshots.as_ref()?;
+    let folder = Folder::take(&snapshots.dir).and_then(|folder| {
+        if !is_committed {
+            folder.remove_all()?;
+        }
+        Ok(folder)
+    });
+    let warn = |error| tracing::warn!(%error, "no snapshots are used or made");
+    folder.map_err(warn).ok()
+}
+
+/// The snapshot to begin with, if there is one; says where reading begins.
+fn usable(
+    curate: &Curate,
+    progress: Option<&Progress>,
+    folder: Option<&Folder>,
+    form: &Form,
+) -> Result<Option<Snapshot>, EngineError> {
+    let Some(Progress { epoch, offsets, .. }) = progress else {
+        return Ok(None);
+    };
+    let log = &curate.scored;
+    let wanted = Wanted {
+        log,
+        committed: offsets,
+        form,
+    };
+    let mut fetcher = curate.scored_store.fetcher(log)?;
+    let newest = |folder| newest(folder, &wanted, fetcher.as_mut());
+    let snapshot = folder.map(newest).transpose()?.flatten();
+    let records = known(snapshot.as_ref(), offsets.0.len() as u16).distance(offsets);
+    match &snapshot {
+        None => tracing::info!(epoch, records, "replaying the scored log"),
+        Some(Snapshot {
+            path, documents, ..
+        }) => tracing::info!(
+            epoch,
+            snapshot = %path.display(),
+            documents,
+            records,
+            "starting from a snapshot, then replaying the scored log behind it"
+        ),
+    }
+    Ok(snapshot)
+}
+
+/// Where reading begins.
+pub fn known(snapshot: Option<&Snapshot>, partitions: u16) -> Offsets {
+    let offsets = snapshot.map(|snapshot| snapshot.header.offsets.clone());
+    offsets.unwrap_or_else(|| Offsets::start(partitions))
+}
+
+/// Starts to make snapshots from this epoch on.
+fn keep(
+    curate: &Curate,
+    folder: Option<Folder>,
+    form: Form,
+    rules: &Rules,
+    first: u64,
+) -> Option<(Keeper, Tee)> {
+    let (folder, snapshots) = folder.zip(curate.snapshots.as_ref())?;
+    Some(Keeper::start(Keeping {
+        folder,
+        schedule: snapshots.schedule,
+        log: curate.scored.clone(),
+        form,
+        groups: rules.groups.clone(),
+        first,
+    }))
 }
 
 /// Runs the dataflow of these rules: codes are read only where a stage counts them.
@@ -219,7 +316,7 @@ fn run_on<D: Document>(
 ) -> Result<(), EngineError> {
     let of_first_worker = source.map(|source| {
         let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
-        let read = read::<D>(source.reader, reading, source.counters);
+        let read = read::<D>(source.input, reading, Form::of(&rules));
         (read, source.publisher)
     });
     let of_first_worker = Mutex::new(of_first_worker);
@@ -243,14 +340,31 @@ fn run_on<D: Document>(
     })
 }
 
-/// The source's thread: scored records as upserts, then reports; what is none of ours is passed
-/// over.
+/// The source's thread: the snapshot, scored records as upserts, then reports; what is none of ours
+/// is passed over.
 fn read<D: Document>(
-    reader: EpochReader,
+    input: ScoredInput,
     reading: Reading,
-    counters: Arc<Counters>,
+    form: Form,
 ) -> impl FnOnce(Sending<super::Received<D>>) -> Result<(), EngineError> + Send {
-    move |sending| {
+    move |mut sending| {
+        let ScoredInput {
+            mut reader,
+            counters,
+            snapshot,
+            tee,
+        } = input;
+        let is_over = || reader.is_over();
+        let Some(begun) = begin(snapshot, &form, &reading.groups, &sending, is_over) else {
+            return Ok(());
+        };
+        if begun.is_none() {
+            reader.inputs[0].known = Offsets::start(reader.inputs[0].from.0.len() as u16);
+        }
+        if let Some(mut tee) = tee {
+            begun.into_iter().for_each(|base| tee.begin_with(base));
+            sending = sending.followed_by(Box::new(tee));
+        }
         let logs: Vec<String> = reader.inputs.iter().map(|it| it.log.clone()).collect();
         reader.run(&sending, |index, received: Received| {
             let (log, position) = (&logs[index], received.position);
@@ -274,6 +388,35 @@ fn read<D: Document>(
                 }
             }
         })
+    }
+}
+
+/// Sends the snapshot; gives it back if all of it was sent, `None` in the place of all if reading is
+/// over.
+///
+/// Where it does not read to its end, what was sent are documents as they once were: the whole log,
+/// read behind them in the same epoch, leaves of them what is live.
+fn begin<D: Document>(
+    snapshot: Option<Snapshot>,
+    form: &Form,
+    groups: &Groups,
+    sending: &Sending<super::Received<D>>,
+    is_over: impl Fn() -> bool,
+) -> Option<Option<Snapshot>> {
+    let Some(snapshot) = snapshot else {
+        return Some(None);
+    };
+    let send = |documents: Vec<Upsert<D>>| {
+        let documents = documents.into_iter().map(super::Received::Document);
+        !is_over() && sending.send(Epoch::Records(documents.collect()))
+    };
+    match restore(&snapshot, form, groups, send) {
+        Ok(true) => Some(Some(snapshot)),
+        Ok(false) => None,
+        Err(error) => {
+            tracing::warn!(%error, "a snapshot does not read; reading the whole scored log again");
+            Some(None)
+        }
     }
 }
 
@@ -369,13 +512,16 @@ fn under_other_rules(
     curate: &Curate,
     progress: &Progress,
     rules: &Rules,
+    snapshots: Option<&Folder>,
 ) -> Result<Published, EngineError> {
     let writer = writer_of(&curate.curated);
     let earlier = Rules::from_progress(progress, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
+    let snapshot = usable(curate, Some(progress), snapshots, &Form::of(&earlier))?;
     let replay = Replay {
         store: Arc::clone(&curate.scored_store),
         scored: curate.scored.clone(),
+        snapshot,
         offsets: progress.offsets.clone(),
         stop: Arc::clone(&curate.stop),
         counters: Arc::clone(&curate.counters),

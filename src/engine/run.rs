@@ -192,6 +192,7 @@ fn curate_of(
         sketch: config.sketch.clone(),
         skills: mixing::skills(config)?,
         mixture,
+        snapshots: stores.snapshots(),
         workers: config.curate.workers.into(),
         place: None,
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),

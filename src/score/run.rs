@@ -94,6 +94,7 @@ pub fn score(score: Score) -> Result<(), EngineError> {
     let documents = Input {
         store: score.documents_store,
         log: score.documents.clone(),
+        known: Offsets::start(partitions),
         from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
         until: score.until,
     };

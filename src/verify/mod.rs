@@ -151,6 +151,8 @@ fn replay(verify: &Verify, progress: &Progress) -> Replay {
     Replay {
         store: Arc::clone(&verify.scored_store),
         scored: verify.scored.clone(),
+        // What is verified must not be what it is compared with: all is read from the log.
+        snapshot: None,
         offsets: progress.offsets.clone(),
         stop: Arc::clone(&verify.stop),
         counters: verify.steps.counters(),

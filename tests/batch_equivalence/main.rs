@@ -2,7 +2,8 @@
 //!
 //! Random streams of documents run through `score` and `curate` on the log in memory: updates,
 //! takedowns, unusable records, several partitions, one and two workers, one process and several,
-//! epochs of any size, changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
+//! epochs of any size, changed rules, crashes at any operation of the store, and snapshots that are
+//! made all the time, used at every start, and break. The oracle sorts the committed prefix.
 //! Where a stage samples by density the test makes the codes itself, in the place of `score`.
 
 #![allow(clippy::unwrap_used)] // a test may panic
@@ -276,6 +277,7 @@ fn play(world: &mut World, steps: Vec<Step>) {
                 world.curate(crew, rules, crash);
                 check(world);
             }
+            Step::Damage(damage) => world.damage(&damage),
         }
     }
     world.score(None);

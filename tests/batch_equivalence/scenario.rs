@@ -35,6 +35,30 @@ pub enum Step {
         rules: usize,
         crash: Crash,
     },
+    /// A snapshot's file breaks.
+    Damage(Damage),
+}
+
+/// What happens to a snapshot's file.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    pub how: How,
+    /// 0 for the newest; more than there are begin anew.
+    pub newer: usize,
+    /// The byte; more than there are begin anew.
+    pub at: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// A bit is another.
+    Flip,
+    /// The file ends before the byte.
+    Cut,
+    /// The bytes from there on were never written.
+    Zero,
+    /// There is no file.
+    Remove,
 }
 
 /// What curate runs on: processes, and workers of each.
@@ -108,7 +132,18 @@ pub fn step(rules: Range<usize>) -> impl Strategy<Value = Step> {
         2 => crash().prop_map(Step::Score),
         3 => (crew(), rules, crash())
             .prop_map(|(crew, rules, crash)| Step::Curate { crew, rules, crash }),
+        1 => damage().prop_map(Step::Damage),
     ]
+}
+
+pub fn damage() -> impl Strategy<Value = Damage> {
+    let how = prop_oneof![
+        3 => Just(How::Flip),
+        1 => Just(How::Cut),
+        1 => Just(How::Zero),
+        1 => Just(How::Remove),
+    ];
+    (how, 0..2usize, any::<usize>()).prop_map(|(how, newer, at)| Damage { how, newer, at })
 }
 
 /// The numbers of rules without skills and a stage by density, of those with such a stage, with

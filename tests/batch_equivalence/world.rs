@@ -1,6 +1,7 @@
 //! A store on which processes run and crash, and what they have committed there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,15 +9,20 @@ use std::time::Duration;
 
 use riffle::cluster::{Place, free_addresses};
 use riffle::config::Stage;
-use riffle::curate::{Curate, MixtureTopics, Part, Skills, curate, take_part};
+use riffle::curate::{
+    Curate, MixtureTopics, Part, Schedule, Skills, Snapshots, curate, kept, take_part,
+};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
 use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
 use riffle::verify::{Report, Verify, VerifyError, verify};
+use tempfile::TempDir;
 
-use crate::scenario::{ALL, Arrival, Crash, Crew, coded, record, report, sketch, skills, stages};
+use crate::scenario::{
+    ALL, Arrival, Crash, Crew, Damage, How, coded, record, report, sketch, skills, stages,
+};
 
 pub const DOCUMENTS: &str = "documents";
 pub const SCORED: &str = "scored";
@@ -32,6 +38,10 @@ pub struct World {
     pub partitions: u16,
     /// Whether scored records carry codes. Then the scorer is the test's own, and never crashes.
     coded: bool,
+    /// On a disk that outlives the processes.
+    pub snapshots: TempDir,
+    /// See [`Schedule`]: so small that most runs leave snapshots.
+    pub records_min: u64,
 }
 
 impl World {
@@ -56,7 +66,32 @@ impl World {
             store,
             partitions,
             coded,
+            snapshots: tempfile::tempdir().unwrap(),
+            records_min: 1,
         }
+    }
+
+    /// The files of the snapshots, the newest first.
+    pub fn snapshot_files(&self) -> Vec<PathBuf> {
+        let kept = kept(self.snapshots.path()).unwrap();
+        kept.into_iter().map(|kept| kept.path).collect()
+    }
+
+    /// Does something to one of the snapshots' files that no process does.
+    pub fn damage(&self, damage: &Damage) {
+        let files = self.snapshot_files();
+        let Some(path) = files.get(damage.newer % files.len().max(1)) else {
+            return;
+        };
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = damage.at % bytes.len();
+        match damage.how {
+            How::Flip => bytes[at] ^= 1 << (at % 8),
+            How::Cut => bytes.truncate(at),
+            How::Zero => bytes[at..].fill(0),
+            How::Remove => return std::fs::remove_file(path).unwrap(),
+        }
+        std::fs::write(path, bytes).unwrap();
     }
 
     pub fn arrive(&self, arrivals: &[Arrival]) {
@@ -119,8 +154,23 @@ impl World {
 
     pub fn curate(&mut self, crew: Crew, rules: usize, crash: Crash) {
         let workers = crew.workers;
+        let snapshots = Snapshots {
+            dir: self.snapshots.path().to_path_buf(),
+            schedule: Schedule {
+                interval: Duration::from_secs(3600),
+                records_min: self.records_min,
+            },
+        };
+        let curating = |store, place| {
+            let curating = curating(store, workers, rules)?;
+            Ok::<_, EngineError>(Curate {
+                snapshots: Some(snapshots),
+                place,
+                ..curating
+            })
+        };
         if crew.processes == 1 {
-            return self.process(crash, |store| curate(curating(store, workers, rules)?));
+            return self.process(crash, |store| curate(curating(store, None)?));
         }
         let addresses = free_addresses(crew.processes).unwrap();
         let place = |process| Place {
@@ -140,13 +190,7 @@ impl World {
         let members: Vec<_> = parts
             .map(|part| thread::spawn(|| take_part(part)))
             .collect();
-        self.process(crash, |store| {
-            let place = Some(place(0));
-            curate(Curate {
-                place,
-                ..curating(store, workers, rules)?
-            })
-        });
+        self.process(crash, |store| curate(curating(store, Some(place(0)))?));
         // Members that process 0 did not live to meet wait for the next.
         stop.store(true, Ordering::Relaxed);
         for member in members {
@@ -294,6 +338,7 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         sketch: sketch(),
         skills,
         mixture,
+        snapshots: None,
         workers,
         place: None,
         epoch: Duration::ZERO,

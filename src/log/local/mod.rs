@@ -10,7 +10,7 @@ mod fetcher;
 pub(super) mod frame;
 mod index;
 mod journal;
-pub(super) mod layout;
+pub(crate) mod layout;
 pub(super) mod pick;
 mod reader;
 mod segment;
