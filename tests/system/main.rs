@@ -18,3 +18,4 @@ mod local;
 mod model;
 mod site;
 mod skills;
+mod snapshots;
