@@ -243,8 +243,7 @@ fn usable(
         committed: offsets,
         form,
     };
-    let mut fetcher = curate.scored_store.fetcher(log)?;
-    let newest = |folder| newest(folder, &wanted, fetcher.as_mut());
+    let newest = |folder| newest(folder, &wanted, curate.scored_store.as_ref());
     let snapshot = folder.map(newest).transpose()?.flatten();
     let records = known(snapshot.as_ref(), offsets.0.len() as u16).distance(offsets);
     match &snapshot {

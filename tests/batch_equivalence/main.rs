@@ -307,8 +307,10 @@ proptest! {
         partitions in 1..4u16,
         poll_records_max in 1..40usize,
         steps in prop::collection::vec(step(PLAIN), 1..12),
+        snapshot_records_min in 1..60u64,
     ) {
         let mut world = World::new(partitions, poll_records_max, false);
+        world.snapshot_records_min = snapshot_records_min;
         play(&mut world, steps);
         check_scored(&world);
     }
@@ -320,8 +322,10 @@ proptest! {
         partitions in 1..4u16,
         poll_records_max in 1..40usize,
         steps in prop::collection::vec(step(ALL), 1..12),
+        snapshot_records_min in 1..60u64,
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
+        world.snapshot_records_min = snapshot_records_min;
         play(&mut world, steps);
     }
 
@@ -381,4 +385,100 @@ proptest! {
         let mut world = World::new(partitions, poll_records_max, true);
         follow(&mut world, Crew { processes, workers }, rules, &arrivals);
     }
+}
+
+/// Documents and a takedown, in three partitions.
+fn arrivals() -> Vec<Arrival> {
+    let document = |n: u8| Arrival::Document(n % 40, 1 + n % 11, 1 + u16::from(n % 49), n % 3);
+    let documents = (0..120).map(document);
+    documents.chain([Arrival::Takedown(3)]).collect()
+}
+
+/// How many operations of the store a start takes that finds nothing new.
+fn operations(world: &mut World, workers: usize, rules: usize) -> u64 {
+    world.curate(workers, rules, None);
+    check(world);
+    world.operations
+}
+
+/// Without this, the tests above could pass because no snapshot is ever used.
+#[test]
+fn a_start_reads_the_snapshot_in_the_place_of_the_log_before_it() {
+    for (rules, workers) in [(0, 1), (5, 2), (8, 2), (12, 1), (15, 2)] {
+        let mut world = World::new(3, 1, true);
+        world.arrive(&arrivals());
+        world.score(None);
+        world.curate(workers, rules, None);
+        assert!(!world.snapshot_files().is_empty());
+        let with = operations(&mut world, workers, rules);
+        for path in world.snapshot_files() {
+            std::fs::remove_file(path).unwrap();
+        }
+        let without = operations(&mut world, workers, rules);
+        let scored = world.store.committed(SCORED).len() as u64;
+        assert!(
+            with + scored <= without + 10,
+            "{with} and {without} operations"
+        );
+    }
+}
+
+/// Other rates, and fewer fields to group by: the old rules and the new ones begin with it.
+#[test]
+fn changed_rules_begin_with_the_snapshot_where_the_reading_allows() {
+    for (before, after, both) in [(1, 0, true), (0, 3, true), (0, 1, false), (0, 7, false)] {
+        let mut world = World::new(3, 1, true);
+        world.arrive(&arrivals());
+        world.score(None);
+        world.curate(1, before, None);
+        let files = world.snapshot_files();
+        world.curate(1, after, None);
+        check(&world);
+        let with = world.operations;
+        let scored = world.store.committed(SCORED).len() as u64;
+        assert!(scored > 100 && !files.is_empty());
+        // What is published takes operations too, less than twice for each document.
+        let read = if both { 0 } else { scored };
+        assert!(
+            with >= read && with < read + 160,
+            "{before} to {after}: {with} operations"
+        );
+    }
+}
+
+/// The disk has no room for snapshots, or is not ours: nobody but the log is needed.
+#[test]
+fn fault_without_a_directory_for_snapshots_the_stream_goes_on() {
+    let mut world = World::new(2, 5, false);
+    world.snapshots_dir = world.snapshots_dir.join("file");
+    std::fs::write(&world.snapshots_dir, b"in the way").unwrap();
+    world.arrive(&arrivals());
+    world.score(None);
+    for _ in 0..2 {
+        world.curate(1, 0, None);
+        check(&world);
+    }
+    assert!(world.committed_rules().is_some());
+}
+
+/// Whoever deletes the outputs begins anew: snapshots of the time before must not be taken up.
+#[test]
+fn without_a_commit_snapshots_are_of_another_time() {
+    let mut old = World::new(1, 50, false);
+    old.arrive(&arrivals());
+    old.score(None);
+    old.curate(1, 0, None);
+    assert!(!old.snapshot_files().is_empty());
+    let mut anew = World::new(1, 50, false);
+    anew.snapshots_dir = old.snapshots_dir.clone();
+    let mut arrivals = arrivals();
+    arrivals.reverse();
+    anew.arrive(&arrivals[..60]);
+    anew.score(None);
+    anew.curate(1, 0, None);
+    check(&anew);
+    anew.arrive(&arrivals[60..]);
+    anew.score(None);
+    anew.curate(2, 0, None);
+    check(&anew);
 }

@@ -39,9 +39,12 @@ pub struct World {
     /// Whether scored records carry codes. Then the scorer is the test's own, and never crashes.
     coded: bool,
     /// On a disk that outlives the processes.
-    pub snapshots: TempDir,
+    pub snapshots_dir: PathBuf,
+    _disk: TempDir,
     /// See [`Schedule`]: so small that most runs leave snapshots.
-    pub records_min: u64,
+    pub snapshot_records_min: u64,
+    /// Operations of the store in the last process.
+    pub operations: u64,
 }
 
 impl World {
@@ -62,18 +65,21 @@ impl World {
         };
         store.create(LOSSES, layout).unwrap();
         store.set_poll_records_max(poll_records_max);
+        let disk = tempfile::tempdir().unwrap();
         World {
             store,
             partitions,
             coded,
-            snapshots: tempfile::tempdir().unwrap(),
-            records_min: 1,
+            snapshots_dir: disk.path().to_path_buf(),
+            _disk: disk,
+            snapshot_records_min: 1,
+            operations: 0,
         }
     }
 
     /// The files of the snapshots, the newest first.
     pub fn snapshot_files(&self) -> Vec<PathBuf> {
-        let kept = kept(self.snapshots.path()).unwrap();
+        let kept = kept(&self.snapshots_dir).unwrap();
         kept.into_iter().map(|kept| kept.path).collect()
     }
 
@@ -123,6 +129,7 @@ impl World {
             Ok(()) | Err(EngineError::Log(LogError::Crash)) => {}
             Err(error) => panic!("{error}"),
         }
+        self.operations = self.store.operations();
         self.store = self.store.reopen();
     }
 
@@ -155,10 +162,10 @@ impl World {
     pub fn curate(&mut self, crew: Crew, rules: usize, crash: Crash) {
         let workers = crew.workers;
         let snapshots = Snapshots {
-            dir: self.snapshots.path().to_path_buf(),
+            dir: self.snapshots_dir.clone(),
             schedule: Schedule {
                 interval: Duration::from_secs(3600),
-                records_min: self.records_min,
+                records_min: self.snapshot_records_min,
             },
         };
         let curating = |store, place| {

@@ -19,4 +19,5 @@ mod local;
 mod model;
 mod site;
 mod skills;
+mod snapshots;
 mod verify;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use operators::DocumentHash;
+
 use super::block::BLOCK_BYTES;
 use super::cursor::Cursor;
 use super::entry;
@@ -12,7 +14,7 @@ use super::header::{Form, Header};
 use crate::curate::facts::document_hash;
 use crate::curate::groups::Groups;
 use crate::engine::EngineError;
-use crate::log::{Fetcher, LogError, Offsets, Position};
+use crate::log::{LogError, Offsets, Position, Store};
 
 /// Documents of a snapshot that are looked up in the log. Ids are hashes and entries stand in their
 /// order, so the first ones are a sample without bias.
@@ -20,7 +22,7 @@ const SAMPLE: usize = 8;
 
 /// What a snapshot is wanted for.
 pub struct Wanted<'a> {
-    /// The scored log.
+    /// The name of the scored log.
     pub log: &'a str,
     /// How far the last commit had read it.
     pub committed: &'a Offsets,
@@ -40,14 +42,15 @@ impl From<SnapshotError> for Refused {
     }
 }
 
-/// The newest snapshot that is what is wanted, if any; a warning says which are not, and why.
+/// The newest snapshot that is what is wanted, if any; a warning says which are not, and why. The log
+/// is in `store`.
 ///
 /// # Errors
 /// The log's.
 pub fn newest(
     folder: &Folder,
     wanted: &Wanted<'_>,
-    log: &mut dyn Fetcher,
+    store: &dyn Store,
 ) -> Result<Option<Snapshot>, EngineError> {
     let mut refused = Vec::new();
     let mut chosen = None;
@@ -59,7 +62,7 @@ pub fn newest(
         }
     };
     for path in paths {
-        match usable(&path, wanted, log) {
+        match usable(&path, wanted, store) {
             Ok(snapshot) => {
                 chosen = Some(snapshot);
                 break;
@@ -81,31 +84,47 @@ pub fn newest(
     Ok(chosen)
 }
 
-fn usable(path: &Path, wanted: &Wanted<'_>, log: &mut dyn Fetcher) -> Result<Snapshot, Refused> {
+fn usable(path: &Path, wanted: &Wanted<'_>, store: &dyn Store) -> Result<Snapshot, Refused> {
     check(&read_header(path)?, path, wanted)?;
     let snapshot = Snapshot::open(path)?;
-    let sample = sample(&snapshot)?;
+    match differing(&sample(&snapshot)?, wanted, store) {
+        Ok(None) => Ok(snapshot),
+        Ok(Some(place)) => {
+            let reason = format!("record {place} is not the document that it was");
+            Err(other_log(path, reason).into())
+        }
+        Err(error) => Err(Refused::Engine(error.into())),
+    }
+}
+
+/// The first place, if any, where the log does not have the document that stands in the sample.
+fn differing(
+    sample: &[(Position, DocumentHash)],
+    wanted: &Wanted<'_>,
+    store: &dyn Store,
+) -> Result<Option<Position>, LogError> {
+    let is_committed = |place: &Position| {
+        let end = wanted.committed.0.get(usize::from(place.partition()));
+        end.is_some_and(|end| place.offset() < *end)
+    };
     let places: Vec<Position> = sample.iter().map(|(place, _)| *place).collect();
+    if let Some(place) = places.iter().find(|place| !is_committed(place)) {
+        return Ok(Some(*place));
+    }
     let mut found = Vec::new();
-    let fetched = log.fetch(&places, &mut |place, record| {
+    let fetched = store.fetcher(wanted.log)?.fetch(&places, &mut |_, record| {
         let live = record.value.is_some();
-        let id = record.key.filter(|_| live).map(|key| document_hash(&key));
-        found.push((place, id));
+        let key = record.key.filter(|_| live);
+        found.push(key.map(|key| document_hash(&key)));
     });
     match fetched {
         Ok(()) => {}
-        Err(LogError::Gone { position, .. }) => found.push((position, None)),
-        Err(error) => return Err(Refused::Engine(error.into())),
+        Err(LogError::Gone { position, .. }) => return Ok(Some(position)),
+        Err(error) => return Err(error),
     }
-    let other = found
-        .iter()
-        .zip(&sample)
-        .find(|(found, expected)| (found.0, found.1) != (expected.0, Some(expected.1)));
-    if let Some((_, (place, _))) = other {
-        let reason = format!("record {place} is not the document that it was");
-        return Err(other_log(path, reason).into());
-    }
-    Ok(snapshot)
+    let mut pairs = sample.iter().zip(found);
+    let other = pairs.find(|((_, expected), found)| *found != Some(*expected));
+    Ok(other.map(|((place, _), _)| *place))
 }
 
 /// Whether what a snapshot says of itself is what is wanted.
@@ -136,7 +155,7 @@ fn other_log(path: &Path, reason: String) -> SnapshotError {
 }
 
 /// Places and ids of the first documents, by place.
-fn sample(snapshot: &Snapshot) -> super::error::Result<Vec<(Position, operators::DocumentHash)>> {
+fn sample(snapshot: &Snapshot) -> super::error::Result<Vec<(Position, DocumentHash)>> {
     let form = &snapshot.header.reading;
     // Nobody asks for their groups.
     let form = Form {

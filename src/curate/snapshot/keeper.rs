@@ -272,6 +272,7 @@ impl Work {
         loop {
             self.merge_if_committed()?;
             if self.is_merging {
+                tracing::info!("waiting for a snapshot; to end at once instead loses nothing");
                 let made = self.merging.recv();
                 self.note(made.unwrap_or(Err(SnapshotError::Ended))?);
             }

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -50,24 +51,40 @@ impl Merge {
     /// [`SnapshotError::Ended`] once `stop` is set; those of the files.
     pub fn run(mut self, stop: &AtomicBool) -> Result<Made> {
         let started = Instant::now();
-        let width = entry::width(self.header.reading.rows);
-        let mut round = 0;
-        while self.runs.len() > FILES_MAX {
-            let path = self.folder.path().join(format!("round-{round}.tmp"));
-            let merged = merge_runs(&self.runs[..FILES_MAX], path.as_path(), width, stop)?;
-            self.runs.splice(..FILES_MAX, [merged]);
-            round += 1;
+        let temporary = self.folder.temporary();
+        let written = self.write(&temporary, stop);
+        if written.is_err() {
+            // What fills the disk must not stay there.
+            let _ = fs::remove_file(&temporary);
         }
+        let taken_down = written?;
+        let path = self.folder.keep(&temporary, self.header.epoch)?;
+        let snapshot = Snapshot::open(&path)?;
+        let before = self.base.filter(|_| !taken_down);
+        let kept = [Some(&snapshot), before.as_ref()];
+        self.folder.remove_all_but(kept.into_iter().flatten())?;
+        let took = started.elapsed();
+        Ok(Made { snapshot, took })
+    }
+
+    /// Writes the snapshot; whether a document of the last one was taken down.
+    fn write(&mut self, path: &Path, stop: &AtomicBool) -> Result<bool> {
+        let (header, groups) = (&self.header, &self.groups);
+        let width = entry::width(header.reading.rows);
+        let runs = few(
+            std::mem::take(&mut self.runs),
+            self.folder.path(),
+            width,
+            stop,
+        )?;
         let mut sources = Vec::new();
         if let Some(base) = &self.base {
-            let of_base = Cursor::of_snapshot(base, &self.header.reading, &self.groups)?;
-            sources.push(of_base);
+            sources.push(Cursor::of_snapshot(base, &header.reading, groups)?);
         }
-        for run in &self.runs {
+        for run in &runs {
             sources.push(Cursor::of_run(&run.path, width)?);
         }
-        let temporary = self.folder.temporary();
-        let mut writer = SnapshotWriter::create(&temporary, &self.header, &self.groups)?;
+        let mut writer = SnapshotWriter::create(path, header, groups)?;
         let mut taken_down = false;
         merge(sources, stop, |entry, replaces| {
             if entry::is_takedown(entry) {
@@ -77,20 +94,29 @@ impl Merge {
             writer.push(entry)
         })?;
         writer.finish()?;
-        let path = self.folder.keep(&temporary, self.header.epoch)?;
-        let snapshot = Snapshot::open(&path)?;
-        let before = self.base.filter(|_| !taken_down);
-        let kept = [Some(&snapshot), before.as_ref()];
-        self.folder.remove_all_but(kept.into_iter().flatten())?;
-        let took = started.elapsed();
-        Ok(Made { snapshot, took })
+        Ok(taken_down)
     }
 }
 
+/// The same entries in as few runs as are merged at once.
+fn few(mut runs: Vec<Run>, dir: &Path, width: usize, stop: &AtomicBool) -> Result<Vec<Run>> {
+    let mut count = 0;
+    while runs.len() > FILES_MAX {
+        let mut many = std::mem::take(&mut runs).into_iter().peekable();
+        while many.peek().is_some() {
+            let some: Vec<Run> = many.by_ref().take(FILES_MAX).collect();
+            let path = dir.join(format!("merged-{count}.tmp"));
+            runs.push(merge_runs(&some, path, width, stop)?);
+            count += 1;
+        }
+    }
+    Ok(runs)
+}
+
 /// One run in the place of several, with their takedowns.
-fn merge_runs(runs: &[Run], path: &Path, width: usize, stop: &AtomicBool) -> Result<Run> {
+fn merge_runs(runs: &[Run], path: PathBuf, width: usize, stop: &AtomicBool) -> Result<Run> {
     let sources = runs.iter().map(|run| Cursor::of_run(&run.path, width));
-    let mut writer = RunWriter::create(path.to_path_buf(), width)?;
+    let mut writer = RunWriter::create(path, width)?;
     let sources = sources.collect::<Result<Vec<_>>>()?;
     merge(sources, stop, |entry, _| writer.push(entry))?;
     writer.finish()

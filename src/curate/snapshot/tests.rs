@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::choice::{self, Wanted};
-use super::cursor::Cursor;
 use super::entry;
 use super::file::Snapshot;
 use super::folder::{Folder, snapshots};
@@ -106,8 +104,7 @@ impl Site {
             committed,
             form,
         };
-        let mut fetcher = self.store.fetcher(LOG).unwrap();
-        choice::newest(&self.folder, &wanted, fetcher.as_mut()).unwrap()
+        choice::newest(&self.folder, &wanted, &self.store).unwrap()
     }
 }
 
@@ -211,6 +208,39 @@ fn expected_content(documents: &[(u64, u64)]) -> BTreeMap<DocumentHash, (Positio
         (document_hash(&name(*n)), (position, expected(*n, *version)))
     };
     documents.iter().map(of).collect()
+}
+
+/// Version 1, byte by byte: another layout takes another version.
+#[test]
+fn version_1_entries_and_blocks_keep_their_bytes() {
+    let upsert = Upsert {
+        id: DocumentHash::from_halves([0x0102_0304_0506_0708, 0xf8]),
+        record: Some(Coded::restored(
+            Facts {
+                position: Position::new(2, 3),
+                mean_nll: -2,
+                tokens: 5,
+                group: 6,
+            },
+            [7, 0x0809].into_iter(),
+        )),
+    };
+    let mut bytes = Vec::new();
+    entry::put(&mut bytes, &upsert, entry::width(2));
+    let expected = b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\xf8\
+        \x03\0\0\0\0\0\x02\0\xfe\xff\xff\xff\xff\xff\xff\xff\x05\0\0\0\x06\0\0\0\x07\0\x09\x08";
+    assert_eq!(bytes, expected);
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("blocks");
+    let mut writer = super::block::BlockWriter::create(&path, false).unwrap();
+    writer.put(super::block::Kind::Documents, &bytes).unwrap();
+    writer.flush().unwrap();
+    let mut block = b"DOCS\0\0\0\0\x2c\0\0\0\x2c\0\0\0".to_vec();
+    block.extend(crc32fast::hash(expected).to_le_bytes());
+    block.extend(crc32fast::hash(&block).to_le_bytes());
+    block.extend(expected);
+    assert_eq!(fs::read(&path).unwrap(), block);
 }
 
 #[test]
@@ -328,6 +358,7 @@ fn a_snapshot_of_another_log_or_beyond_the_last_commit_is_passed_over() {
     };
     site.keep(5, None, &(0..20).map(gone).collect::<Vec<_>>(), &groups);
     assert_eq!(site.newest(5, &form).map(|it| it.header.epoch), None);
+    assert!(site.newest_of(LOG, &at(&[9000]), &form).is_none());
 }
 
 #[test]
