@@ -15,6 +15,8 @@
 //!   outputs of their own, for the share that each has of the processor's time;
 //! - `replay` is a restart of `curate`: it reads the scored log again and publishes nothing;
 //! - `read_back` is a restart under another rule: only the publishing of the difference is timed;
+//! - `curate_two_workers` and `curate_two_processes` are `curate` on two threads, and on one of each
+//!   of two processes; `density_two_processes` likewise;
 //! - `codes` writes a scored log with codes of the default sketch, as an encoder would give them to
 //!   documents with topics; `density` curates it by perplexity and then by density, on one worker
 //!   and on two; `density_replay` is a restart of that.
@@ -23,6 +25,8 @@
 //! input is in the page cache: a cold disk adds its own.
 #![allow(clippy::unwrap_used)] // a figure that cannot be had is a failure
 
+#[path = "run/cluster.rs"]
+mod cluster;
 #[path = "run/codes.rs"]
 mod codes;
 #[path = "run/corpus.rs"]
@@ -46,6 +50,13 @@ fn main() {
         && let Ok(documents) = documents.parse()
     {
         let measured = phase.run(Path::new(dir), documents);
+        return println!("{}", serde_json::to_string(&measured).unwrap());
+    }
+    if let [marker, phase, dir, addresses] = &arguments[..]
+        && marker == cluster::MEMBER
+        && let Some(phase) = Phase::named(phase)
+    {
+        let measured = cluster::second(phase, Path::new(dir), addresses);
         return println!("{}", serde_json::to_string(&measured).unwrap());
     }
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
@@ -77,7 +88,7 @@ fn growth(name: &str, runs: &[Measured]) {
 fn engine_of_size(documents: usize) -> Measured {
     let dir = tempfile::tempdir().unwrap();
     corpus::write(&dir.path().join(phases::INPUT), documents);
-    let [_, run, score, curate, _, _] =
+    let [_, run, score, curate, ..] =
         Phase::ENGINE.map(|phase| measure(phase, dir.path(), documents));
     let of = |name: &str, value: f64, unit: &str| {
         figure(&format!("run.{name}.{documents}"), value, unit);
@@ -93,7 +104,7 @@ fn engine_of_size(documents: usize) -> Measured {
 /// Prints the figures of sampling by density; what curating on one worker measured.
 fn density_of_size(documents: usize) -> Measured {
     let dir = tempfile::tempdir().unwrap();
-    let [_, density, _, _] = Phase::DENSITY.map(|phase| measure(phase, dir.path(), documents));
+    let [_, density, ..] = Phase::DENSITY.map(|phase| measure(phase, dir.path(), documents));
     let changes = density.admitted + density.withdrawn;
     figure(
         &format!("run.density.changes_published.{documents}"),
@@ -139,11 +150,16 @@ fn report(phase: Phase, documents: usize, measured: &Measured) {
         items / measured.cpu_seconds,
         "documents/s",
     );
-    of(
-        "peak_memory",
-        measured.peak_bytes as f64 / f64::from(1 << 20),
-        "MiB",
-    );
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    of("peak_memory", mib(measured.peak_bytes), "MiB");
+    if let Some((cpu_seconds, peak_bytes)) = measured.second {
+        of(
+            "documents_per_cpu_second_of_both",
+            items / (measured.cpu_seconds + cpu_seconds),
+            "documents/s",
+        );
+        of("peak_memory_of_the_second", mib(peak_bytes), "MiB");
+    }
 }
 
 fn figure(name: &str, value: f64, unit: &str) {

@@ -14,7 +14,7 @@ use riffle::feed::{FeedOptions, feed, progress_on_stderr};
 use riffle::log::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::codes;
+use crate::{cluster, codes};
 
 /// The corpus, in the folder that the phases share.
 pub const INPUT: &str = "corpus.jsonl";
@@ -34,10 +34,13 @@ pub enum Phase {
     Curate,
     Replay,
     ReadBack,
+    CurateTwoWorkers,
+    CurateTwoProcesses,
     Codes,
     Density,
     DensityTwo,
     DensityReplay,
+    DensityTwoProcesses,
 }
 
 /// What it took.
@@ -51,25 +54,30 @@ pub struct Measured {
     pub live: u64,
     pub admitted: u64,
     pub withdrawn: u64,
+    /// Of a second process, the processor's seconds and the peak memory.
+    pub second: Option<(f64, u64)>,
 }
 
 impl Phase {
     /// The whole engine, in the order in which the phases build on each other.
-    pub const ENGINE: [Phase; 6] = [
+    pub const ENGINE: [Phase; 8] = [
         Phase::Feed,
         Phase::Run,
         Phase::Score,
         Phase::Curate,
         Phase::Replay,
         Phase::ReadBack,
+        Phase::CurateTwoWorkers,
+        Phase::CurateTwoProcesses,
     ];
 
     /// Sampling by density, likewise; they need none of the others.
-    pub const DENSITY: [Phase; 4] = [
+    pub const DENSITY: [Phase; 5] = [
         Phase::Codes,
         Phase::Density,
         Phase::DensityTwo,
         Phase::DensityReplay,
+        Phase::DensityTwoProcesses,
     ];
 
     pub fn name(self) -> &'static str {
@@ -80,10 +88,13 @@ impl Phase {
             Phase::Curate => "curate",
             Phase::Replay => "replay",
             Phase::ReadBack => "read_back",
+            Phase::CurateTwoWorkers => "curate_two_workers",
+            Phase::CurateTwoProcesses => "curate_two_processes",
             Phase::Codes => "codes",
             Phase::Density => "density",
             Phase::DensityTwo => "density_two_workers",
             Phase::DensityReplay => "density_replay",
+            Phase::DensityTwoProcesses => "density_two_processes",
         }
     }
 
@@ -95,48 +106,57 @@ impl Phase {
     /// Runs the phase on the logs in `dir`, once all those before it have run there, for a corpus of
     /// so many documents.
     pub fn run(self, dir: &Path, documents: usize) -> Measured {
-        let mut config = config(dir);
+        let config = self.config(dir);
         match self {
             Phase::Feed => feed_corpus(dir, &config),
             Phase::Run => halves(&config, Halves::Both),
-            Phase::Score => {
-                config.scored.topic = "scored-alone".to_owned();
-                halves(&config, Halves::Score)
-            }
-            Phase::Curate => {
-                config.curated.topic = "curated-alone".to_owned();
-                config.curated.statistics_topic = "statistics-alone".to_owned();
+            Phase::Score => halves(&config, Halves::Score),
+            Phase::Curate | Phase::CurateTwoWorkers | Phase::Density | Phase::DensityTwo => {
                 halves(&config, Halves::Curate)
             }
-            Phase::Replay => {
+            Phase::CurateTwoProcesses | Phase::DensityTwoProcesses => {
+                cluster::curate(self, dir, &config)
+            }
+            Phase::Replay | Phase::DensityReplay => {
                 let replayed = halves(&config, Halves::Curate);
                 assert_eq!(replayed.admitted, 0, "nothing is published again");
                 replayed
             }
             Phase::ReadBack => read_back(&config),
             Phase::Codes => write_codes(&config, documents),
-            Phase::Density => sample(config),
-            Phase::DensityTwo => {
-                config.curate.workers = 2;
-                config.curated.topic = "curated-two".to_owned();
-                config.curated.statistics_topic = "statistics-two".to_owned();
-                sample(config)
-            }
-            Phase::DensityReplay => {
-                let replayed = sample(config);
-                assert_eq!(replayed.admitted, 0, "nothing is published again");
-                replayed
-            }
         }
     }
-}
 
-fn config(dir: &Path) -> Config {
-    let mut config = Config::default();
-    config.local.dir = dir.join("logs");
-    let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
-    config.score.perplexity = PerplexityFrom::Field(field);
-    config
+    /// What the phase runs with.
+    pub fn config(self, dir: &Path) -> Config {
+        let mut config = Config::default();
+        config.local.dir = dir.join("logs");
+        let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
+        config.score.perplexity = PerplexityFrom::Field(field);
+        if Self::DENSITY
+            .iter()
+            .any(|phase| phase.name() == self.name())
+        {
+            sample(&mut config);
+        }
+        // Outputs of its own, where it is measured beside another.
+        let name = match self {
+            Phase::Score => {
+                config.scored.topic = "scored-alone".to_owned();
+                return config;
+            }
+            Phase::Curate => "alone",
+            Phase::CurateTwoWorkers | Phase::DensityTwo => "two-workers",
+            Phase::CurateTwoProcesses | Phase::DensityTwoProcesses => "two-processes",
+            _ => return config,
+        };
+        config.curated.topic = format!("curated-{name}");
+        config.curated.statistics_topic = format!("statistics-{name}");
+        if name == "two-workers" {
+            config.curate.workers = 2;
+        }
+        config
+    }
 }
 
 fn write_codes(config: &Config, documents: usize) -> Measured {
@@ -147,7 +167,7 @@ fn write_codes(config: &Config, documents: usize) -> Measured {
 }
 
 /// Half of the middle half by perplexity, by density.
-fn sample(mut config: Config) -> Measured {
+fn sample(config: &mut Config) {
     config.scored.topic = CODED.to_owned();
     let half = Rate::from_ppm(500_000).unwrap();
     config.select.push(Stage::Density {
@@ -157,7 +177,6 @@ fn sample(mut config: Config) -> Measured {
         phases: 16,
         over: Over::Live,
     });
-    halves(&config, Halves::Curate)
 }
 
 fn feed_corpus(dir: &Path, config: &Config) -> Measured {
@@ -247,7 +266,8 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
 }
 
 impl Measured {
-    fn since(started: Instant, documents: u64) -> Self {
+    /// What it took since then.
+    pub fn since(started: Instant, documents: u64) -> Self {
         Measured {
             documents,
             seconds: started.elapsed().as_secs_f64(),
@@ -256,6 +276,7 @@ impl Measured {
             live: 0,
             admitted: 0,
             withdrawn: 0,
+            second: None,
         }
     }
 }
