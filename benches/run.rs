@@ -18,6 +18,8 @@
 //! - `replay` is a restart of `curate` without snapshots: it reads the scored log again and publishes
 //!   nothing;
 //! - `read_back` is a restart under another rule: only the publishing of the difference is timed;
+//! - `curate_two_workers` and `curate_two_processes` are `curate` on two threads, and on one of each
+//!   of two processes; `density_two_processes` likewise;
 //! - `codes` writes a scored log with codes of the default sketch, as an encoder would give them to
 //!   documents with topics; `density` curates it by perplexity and then by density, on one worker
 //!   and on two; `density_with_snapshots`, `density_restart` and `density_replay` are as without.
@@ -27,6 +29,8 @@
 //! input is in the page cache: a cold disk adds its own.
 #![allow(clippy::unwrap_used)] // a figure that cannot be had is a failure
 
+#[path = "run/cluster.rs"]
+mod cluster;
 #[path = "run/codes.rs"]
 mod codes;
 #[path = "run/corpus.rs"]
@@ -50,6 +54,13 @@ fn main() {
         && let Ok(documents) = documents.parse()
     {
         let measured = phase.run(Path::new(dir), documents);
+        return println!("{}", serde_json::to_string(&measured).unwrap());
+    }
+    if let [marker, phase, dir, addresses] = &arguments[..]
+        && marker == cluster::MEMBER
+        && let Some(phase) = Phase::named(phase)
+    {
+        let measured = cluster::second(phase, Path::new(dir), addresses);
         return println!("{}", serde_json::to_string(&measured).unwrap());
     }
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
@@ -81,7 +92,7 @@ fn growth(name: &str, runs: &[Measured]) {
 fn engine_of_size(documents: usize) -> Measured {
     let dir = tempfile::tempdir().unwrap();
     corpus::write(&dir.path().join(phases::INPUT), documents);
-    let [_, run, score, curate, kept, _, _, _] =
+    let [_, run, score, curate, kept, ..] =
         Phase::ENGINE.map(|phase| measure(phase, dir.path(), documents));
     let of = |name: &str, value: f64, unit: &str| {
         figure(&format!("run.{name}.{documents}"), value, unit);
@@ -102,7 +113,7 @@ fn engine_of_size(documents: usize) -> Measured {
 /// Prints the figures of sampling by density; what curating on one worker measured.
 fn density_of_size(documents: usize) -> Measured {
     let dir = tempfile::tempdir().unwrap();
-    let [_, density, _, kept, _, _] =
+    let [_, density, _, kept, ..] =
         Phase::DENSITY.map(|phase| measure(phase, dir.path(), documents));
     let changes = density.admitted + density.withdrawn;
     figure(
@@ -159,11 +170,8 @@ fn report(phase: Phase, documents: usize, measured: &Measured) {
         items / measured.cpu_seconds,
         "documents/s",
     );
-    of(
-        "peak_memory",
-        measured.peak_bytes as f64 / f64::from(1 << 20),
-        "MiB",
-    );
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    of("peak_memory", mib(measured.peak_bytes), "MiB");
     of("time", measured.seconds * 1000.0, "ms");
     if measured.longest_s > 0.0 {
         of("longest_between_commits", measured.longest_s * 1000.0, "ms");
@@ -177,6 +185,14 @@ fn report(phase: Phase, documents: usize, measured: &Measured) {
             "B",
         );
         of("tail", measured.tail as f64, "records");
+    }
+    if let Some((cpu_seconds, peak_bytes)) = measured.second {
+        of(
+            "documents_per_cpu_second_of_both",
+            items / (measured.cpu_seconds + cpu_seconds),
+            "documents/s",
+        );
+        of("peak_memory_of_the_second", mib(peak_bytes), "MiB");
     }
 }
 

@@ -14,7 +14,7 @@ use riffle::feed::{FeedOptions, feed, progress_on_stderr};
 use riffle::log::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::codes;
+use crate::{cluster, codes};
 
 /// The corpus, in the folder that the phases share.
 pub const INPUT: &str = "corpus.jsonl";
@@ -36,12 +36,15 @@ pub enum Phase {
     Restart,
     Replay,
     ReadBack,
+    CurateTwoWorkers,
+    CurateTwoProcesses,
     Codes,
     Density,
     DensityTwo,
     DensityKeep,
     DensityRestart,
     DensityReplay,
+    DensityTwoProcesses,
 }
 
 /// What it took.
@@ -63,11 +66,13 @@ pub struct Measured {
     pub snapshot_bytes: u64,
     pub snapshot_documents: u64,
     pub tail: u64,
+    /// Of a second process, the processor's seconds and the peak memory.
+    pub second: Option<(f64, u64)>,
 }
 
 impl Phase {
     /// The whole engine, in the order in which the phases build on each other.
-    pub const ENGINE: [Phase; 8] = [
+    pub const ENGINE: [Phase; 10] = [
         Phase::Feed,
         Phase::Run,
         Phase::Score,
@@ -76,16 +81,19 @@ impl Phase {
         Phase::Restart,
         Phase::Replay,
         Phase::ReadBack,
+        Phase::CurateTwoWorkers,
+        Phase::CurateTwoProcesses,
     ];
 
     /// Sampling by density, likewise; they need none of the others.
-    pub const DENSITY: [Phase; 6] = [
+    pub const DENSITY: [Phase; 7] = [
         Phase::Codes,
         Phase::Density,
         Phase::DensityTwo,
         Phase::DensityKeep,
         Phase::DensityRestart,
         Phase::DensityReplay,
+        Phase::DensityTwoProcesses,
     ];
 
     pub fn name(self) -> &'static str {
@@ -98,12 +106,15 @@ impl Phase {
             Phase::Restart => "restart",
             Phase::Replay => "replay",
             Phase::ReadBack => "read_back",
+            Phase::CurateTwoWorkers => "curate_two_workers",
+            Phase::CurateTwoProcesses => "curate_two_processes",
             Phase::Codes => "codes",
             Phase::Density => "density",
             Phase::DensityTwo => "density_two_workers",
             Phase::DensityKeep => "density_with_snapshots",
             Phase::DensityRestart => "density_restart",
             Phase::DensityReplay => "density_replay",
+            Phase::DensityTwoProcesses => "density_two_processes",
         }
     }
 
@@ -115,64 +126,69 @@ impl Phase {
     /// Runs the phase on the logs in `dir`, once all those before it have run there, for a corpus of
     /// so many documents.
     pub fn run(self, dir: &Path, documents: usize) -> Measured {
-        let mut config = config(dir);
+        let config = self.config(dir);
         match self {
             Phase::Feed => feed_corpus(dir, &config),
             Phase::Run => halves(&config, Halves::Both),
-            Phase::Score => {
-                config.scored.topic = "scored-alone".to_owned();
-                halves(&config, Halves::Score)
-            }
-            Phase::Curate => watched(alone(config, "alone", false)),
-            Phase::Keep => watched(alone(config, "kept", true)),
-            Phase::Restart => {
-                let restarted = halves(&alone(config, "kept", true), Halves::Curate);
+            Phase::Score => halves(&config, Halves::Score),
+            Phase::CurateTwoWorkers => halves(&config, Halves::Curate),
+            Phase::Curate
+            | Phase::Keep
+            | Phase::Density
+            | Phase::DensityTwo
+            | Phase::DensityKeep => watched(config),
+            Phase::Restart | Phase::DensityRestart => {
+                let restarted = halves(&config, Halves::Curate);
                 assert_eq!(restarted.admitted, 0, "nothing is published again");
                 restarted
             }
-            Phase::Replay => {
+            Phase::CurateTwoProcesses | Phase::DensityTwoProcesses => {
+                cluster::curate(self, dir, &config)
+            }
+            Phase::Replay | Phase::DensityReplay => {
                 let replayed = halves(&config, Halves::Curate);
                 assert_eq!(replayed.admitted, 0, "nothing is published again");
                 replayed
             }
             Phase::ReadBack => read_back(&config),
             Phase::Codes => write_codes(&config, documents),
-            Phase::Density => watched(sampling(config)),
-            Phase::DensityTwo => {
-                config.curate.workers = 2;
-                watched(alone(sampling(config), "two", false))
-            }
-            Phase::DensityKeep => watched(alone(sampling(config), "kept-coded", true)),
-            Phase::DensityRestart => {
-                let config = alone(sampling(config), "kept-coded", true);
-                let restarted = halves(&config, Halves::Curate);
-                assert_eq!(restarted.admitted, 0, "nothing is published again");
-                restarted
-            }
-            Phase::DensityReplay => {
-                let replayed = halves(&sampling(config), Halves::Curate);
-                assert_eq!(replayed.admitted, 0, "nothing is published again");
-                replayed
-            }
         }
     }
-}
 
-fn config(dir: &Path) -> Config {
-    let mut config = Config::default();
-    config.local.dir = dir.join("logs");
-    let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
-    config.score.perplexity = PerplexityFrom::Field(field);
-    config.curate.snapshots = false;
-    config
-}
-
-/// The same with outputs of its own, and with snapshots or without.
-fn alone(mut config: Config, name: &str, snapshots: bool) -> Config {
-    config.curated.topic = format!("curated-{name}");
-    config.curated.statistics_topic = format!("statistics-{name}");
-    config.curate.snapshots = snapshots;
-    config
+    /// What the phase runs with.
+    pub fn config(self, dir: &Path) -> Config {
+        let mut config = Config::default();
+        config.local.dir = dir.join("logs");
+        let field = FieldPath::try_from("metadata.perplexity".to_owned()).unwrap();
+        config.score.perplexity = PerplexityFrom::Field(field);
+        config.curate.snapshots = false;
+        if Self::DENSITY
+            .iter()
+            .any(|phase| phase.name() == self.name())
+        {
+            sample(&mut config);
+        }
+        // Outputs of its own, where it is measured beside another.
+        let name = match self {
+            Phase::Score => {
+                config.scored.topic = "scored-alone".to_owned();
+                return config;
+            }
+            Phase::Curate => "alone",
+            Phase::Keep | Phase::Restart => "kept",
+            Phase::DensityKeep | Phase::DensityRestart => "kept-coded",
+            Phase::CurateTwoWorkers | Phase::DensityTwo => "two-workers",
+            Phase::CurateTwoProcesses | Phase::DensityTwoProcesses => "two-processes",
+            _ => return config,
+        };
+        config.curated.topic = format!("curated-{name}");
+        config.curated.statistics_topic = format!("statistics-{name}");
+        config.curate.snapshots = name.starts_with("kept");
+        if name == "two-workers" {
+            config.curate.workers = 2;
+        }
+        config
+    }
 }
 
 fn write_codes(config: &Config, documents: usize) -> Measured {
@@ -183,7 +199,7 @@ fn write_codes(config: &Config, documents: usize) -> Measured {
 }
 
 /// Half of the middle half by perplexity, by density.
-fn sampling(mut config: Config) -> Config {
+fn sample(config: &mut Config) {
     config.scored.topic = CODED.to_owned();
     let half = Rate::from_ppm(500_000).unwrap();
     config.select.push(Stage::Density {
@@ -193,7 +209,6 @@ fn sampling(mut config: Config) -> Config {
         phases: 16,
         over: Over::Live,
     });
-    config
 }
 
 fn feed_corpus(dir: &Path, config: &Config) -> Measured {
@@ -320,7 +335,8 @@ fn curate_low(config: &Config, store: Arc<dyn Store>, counters: Arc<Counters>) -
 }
 
 impl Measured {
-    fn since(started: Instant, documents: u64) -> Self {
+    /// What it took since then.
+    pub fn since(started: Instant, documents: u64) -> Self {
         Measured {
             documents,
             seconds: started.elapsed().as_secs_f64(),
@@ -333,6 +349,7 @@ impl Measured {
             snapshot_bytes: 0,
             snapshot_documents: 0,
             tail: 0,
+            second: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `riffle curate`: alone, as a process of a cluster, or as the supervisor of one.
 
 use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::process::Command;
 use clap::Args;
 
 use super::args::Global;
-use super::failure::{ANOTHER_ENDED, CONFIGURATION, Failure, USAGE};
+use super::failure::{ANOTHER_ENDED, CONFIGURATION, Failure, UNAVAILABLE, USAGE};
 use super::run::{self, RunArgs};
 use super::stop_flag;
 use crate::cluster::{Lifeline, Place, Processes, free_addresses, supervise};
@@ -75,13 +76,13 @@ struct ClusterArgs {
 pub(super) fn run(global: &Global, args: &CurateArgs) -> Result<(), Failure> {
     let cluster = &args.cluster;
     if let Some(processes) = cluster.processes {
-        return keep_running(global, OnThisMachine(processes.into()));
+        return keep_running(global, Supervised::Cluster(processes.into()));
     }
     let Some(place) = cluster.place()? else {
         return run::run(global, &args.run, Halves::Curate);
     };
     if cluster.supervise {
-        return keep_running(global, One(place.process));
+        return keep_running(global, Supervised::Process(place.process));
     }
     let loaded = global.load()?;
     let stop = stop_flag()?;
@@ -115,68 +116,64 @@ impl ClusterArgs {
     }
 }
 
-fn keep_running(global: &Global, mut processes: impl Processes) -> Result<(), Failure> {
+fn keep_running(global: &Global, mut processes: Supervised) -> Result<(), Failure> {
     // A configuration that no process could use is refused before any is started.
     global.load()?;
     let stop = stop_flag()?;
     Ok(supervise(&mut processes, &stop)?)
 }
 
-/// So many processes on this machine.
-struct OnThisMachine(usize);
+/// What is kept running.
+enum Supervised {
+    /// So many processes on this machine.
+    Cluster(usize),
+    /// This process of a cluster on several machines.
+    Process(usize),
+}
 
-impl Processes for OnThisMachine {
-    fn commands(&mut self) -> io::Result<Vec<(usize, Command)>> {
+impl Supervised {
+    fn cluster(count: usize) -> io::Result<Vec<(usize, Command)>> {
         // Others at each start: the ports of the last one may be taken, and what may be left of it
         // is not to meet the processes of this one.
-        let addresses = free_addresses(self.0)?;
-        let key = addresses.iter().map(|_| random()).collect::<String>();
+        let (addresses, key) = (free_addresses(count)?.join(","), random());
         let command = |process: usize| {
             let mut command = this_without("--processes", true)?;
             command.args(["--supervised", "--process", &process.to_string()]);
-            command
-                .args(["--addresses", &addresses.join(",")])
-                .env(KEY, &key);
+            command.args(["--addresses", &addresses]).env(KEY, &key);
             Ok((process, command))
         };
-        (0..self.0).map(command).collect()
-    }
-
-    fn is_final(&self, code: i32) -> bool {
-        is_final(code)
-    }
-
-    fn is_consequence(&self, code: i32) -> bool {
-        code == i32::from(ANOTHER_ENDED)
+        (0..count).map(command).collect()
     }
 }
 
-/// One process of a cluster on several machines.
-struct One(usize);
-
-impl Processes for One {
+impl Processes for Supervised {
     fn commands(&mut self) -> io::Result<Vec<(usize, Command)>> {
-        let mut command = this_without("--supervise", false)?;
-        command.arg("--supervised");
-        Ok(vec![(self.0, command)])
+        match self {
+            Supervised::Cluster(count) => Supervised::cluster(*count),
+            Supervised::Process(process) => {
+                let mut command = this_without("--supervise", false)?;
+                command.arg("--supervised");
+                Ok(vec![(*process, command)])
+            }
+        }
     }
 
     fn is_final(&self, code: i32) -> bool {
-        is_final(code)
+        [USAGE, CONFIGURATION].map(i32::from).contains(&code)
+    }
+
+    fn waits(&self, code: i32) -> bool {
+        code == i32::from(UNAVAILABLE)
     }
 
     fn is_consequence(&self, code: i32) -> bool {
         code == i32::from(ANOTHER_ENDED)
     }
-}
-
-fn is_final(code: i32) -> bool {
-    [USAGE, CONFIGURATION].map(i32::from).contains(&code)
 }
 
 /// Sixteen hexadecimal digits that nobody can guess.
 fn random() -> String {
-    use std::hash::{BuildHasher, RandomState};
+    // Seeded by the operating system.
     format!("{:016x}", RandomState::new().hash_one(0))
 }
 

@@ -21,7 +21,7 @@ const DIFFERENT: u8 = 65;
 /// Another process of the cluster has ended; EX_TEMPFAIL of sysexits.h, since a further start may do.
 pub(super) const ANOTHER_ENDED: u8 = 75;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
-const UNAVAILABLE: u8 = 69;
+pub(super) const UNAVAILABLE: u8 = 69;
 /// The configuration cannot be used; EX_CONFIG of sysexits.h.
 pub(super) const CONFIGURATION: u8 = 78;
 

@@ -152,3 +152,57 @@ fn nonce() -> u64 {
     // Seeded by the operating system, and another for each.
     RandomState::new().hash_one(std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::{Member, free_addresses};
+    use super::*;
+
+    fn agreement() -> Agreement {
+        Agreement {
+            workers: 1,
+            rules: "[]".to_owned(),
+        }
+    }
+
+    fn place(addresses: &[String], process: usize) -> Place {
+        Place {
+            process,
+            addresses: addresses.to_vec(),
+            key: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_meeting_is_not_disturbed_by_others_and_a_process_that_comes_again_is_taken_in() {
+        let addresses = free_addresses(3).unwrap();
+        let signal = Arc::new(AtomicBool::new(false));
+        let leading = {
+            let (place, signal) = (place(&addresses, 0), Arc::clone(&signal));
+            thread::spawn(move || Leader::meet(place, &agreement(), &signal))
+        };
+        let join = |process| Member::join(place(&addresses, process), &agreement(), &signal);
+        // One that leaves again, one that scans ports, one that says nothing and stays a while.
+        drop(join(1).unwrap().unwrap());
+        let mut scanner = TcpStream::connect(&addresses[0]).unwrap();
+        scanner.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let silent = TcpStream::connect(&addresses[0]).unwrap();
+        let members = thread::scope(|scope| {
+            let joining = [1, 2].map(|process| scope.spawn(move || join(process)));
+            joining.map(|it| it.join().unwrap().unwrap().unwrap())
+        });
+        let leader = leading.join().unwrap().unwrap().unwrap();
+        drop((scanner, silent));
+        let said = thread::scope(|scope| {
+            let next = |member| scope.spawn(move || Member::next(member).unwrap().unwrap().0);
+            let members = members.each_ref().map(next);
+            leader.begin("a plan".to_owned()).unwrap();
+            members.map(|it| it.join().unwrap())
+        });
+        assert_eq!(said, ["a plan", "a plan"]);
+        leader.end(None::<&String>);
+        assert!(members.iter().all(|it| it.next().unwrap().is_none()));
+    }
+}

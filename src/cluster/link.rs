@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,27 @@ pub(super) struct Link {
     process: usize,
     socket: TcpStream,
     threads: Threads,
-    /// Set when this process's workers have come to the end.
-    over: Arc<AtomicBool>,
+    state: Arc<State>,
     is_broken: bool,
 }
 
+/// What all links of a process have in common.
+#[derive(Default)]
+pub(super) struct State {
+    /// Set when this process's workers have come to the end.
+    pub over: AtomicBool,
+    /// Bytes that have gone out and come in.
+    pub sent: AtomicU64,
+    pub received: AtomicU64,
+}
+
 impl Link {
-    pub fn new(process: usize, socket: TcpStream, threads: Threads, over: Arc<AtomicBool>) -> Self {
+    pub fn new(process: usize, socket: TcpStream, threads: Threads, state: Arc<State>) -> Self {
         Link {
             process,
             socket,
             threads,
-            over,
+            state,
             is_broken: false,
         }
     }
@@ -50,7 +59,7 @@ impl Link {
     /// do not, this never returns: the thread that reads must not, for it would panic.
     fn wait_for_the_end(&self) {
         let since = Instant::now();
-        while !self.over.load(Ordering::Acquire) {
+        while !self.state.over.load(Ordering::Acquire) {
             if since.elapsed() > AHEAD_MAX && !self.threads.failed() {
                 self.report("it has closed a connection".to_owned());
             }
@@ -69,10 +78,15 @@ impl Read for Link {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => break,
-                Ok(read) => return Ok(read),
+                Ok(read) => {
+                    self.state
+                        .received
+                        .fetch_add(read as u64, Ordering::Relaxed);
+                    return Ok(read);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    if !self.over.load(Ordering::Acquire) {
+                    if !self.state.over.load(Ordering::Acquire) {
                         self.report(reason(&error));
                     }
                     break;
@@ -93,7 +107,11 @@ impl Write for Link {
                     self.report(reason(&error));
                 }
                 // Whoever writes all of something tries an interrupted write again.
-                written => return written,
+                written => {
+                    let bytes = *written.as_ref().unwrap_or(&0);
+                    self.state.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+                    return written;
+                }
             }
         }
         Ok(bytes.len())
@@ -110,7 +128,7 @@ impl Stream for Link {
             process: self.process,
             socket: self.socket.try_clone()?,
             threads: self.threads.clone(),
-            over: Arc::clone(&self.over),
+            state: Arc::clone(&self.state),
             is_broken: self.is_broken,
         })
     }

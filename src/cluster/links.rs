@@ -16,7 +16,7 @@ use timely::communication::{AllocatorBuilder, Hooks};
 
 use super::accept::accept;
 use super::line::{Line, Next};
-use super::link::Link;
+use super::link::{Link, State};
 use super::message::{First, Message, send};
 use super::{ClusterError, Place, TICK};
 use crate::dataflow::Threads;
@@ -112,11 +112,11 @@ impl Links {
         workers: usize,
         threads: &Threads,
     ) -> Result<(Vec<AllocatorBuilder>, Running), ClusterError> {
-        let over = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(State::default());
         let process = self.process;
         let failed = |source| ClusterError::Connection { process, source };
         let link = |(process, socket): (usize, Option<TcpStream>)| {
-            let link = |socket| Link::new(process, socket, threads.clone(), Arc::clone(&over));
+            let link = |socket| Link::new(process, socket, threads.clone(), Arc::clone(&state));
             socket.map(link)
         };
         let links = self.sockets.into_iter().enumerate().map(link).collect();
@@ -135,7 +135,7 @@ impl Links {
         }
         let running = Running {
             lines: self.lines,
-            over,
+            state,
             guard,
         };
         Ok((
@@ -233,14 +233,14 @@ fn watch(line: &Line, stopping: &Stopping, threads: &Threads) -> Result<(), Engi
 /// What serves the links while the workers run.
 pub struct Running {
     lines: Vec<Arc<Line>>,
-    over: Arc<AtomicBool>,
+    state: Arc<State>,
     guard: CommsGuard,
 }
 
 impl Running {
     /// Says that this process's workers are through.
     pub fn workers_are_through(&self) {
-        self.over.store(true, Ordering::Release);
+        self.state.over.store(true, Ordering::Release);
         self.lines.iter().for_each(|line| line.say(&Message::Done));
     }
 
@@ -250,5 +250,8 @@ impl Running {
             false => drop(self.guard),
             true => mem::forget(self.guard),
         }
+        let [sent, received] = [&self.state.sent, &self.state.received];
+        let [sent, received] = [sent, received].map(|bytes| bytes.load(Ordering::Relaxed));
+        tracing::debug!(sent, received, "bytes to and from the other processes");
     }
 }

@@ -32,6 +32,10 @@ pub trait Processes {
     /// Whether a process that ended with this code would end so again.
     fn is_final(&self, code: i32) -> bool;
 
+    /// Whether a process that ended with this code waits for something outside, which may take any
+    /// time.
+    fn waits(&self, code: i32) -> bool;
+
     /// Whether a process ended with this code because another did.
     fn is_consequence(&self, code: i32) -> bool;
 }
@@ -66,11 +70,13 @@ pub fn supervise(processes: &mut impl Processes, stop: &AtomicBool) -> Result<()
         let Some(ended) = running.wait(processes, stop) else {
             return Ok(());
         };
-        (vain_starts, backoff) = match running.has_committed() {
-            true => (0, BACKOFF_MIN),
-            false => (vain_starts + 1, (2 * backoff).min(BACKOFF_MAX)),
-        };
+        let has_committed = running.has_committed();
         drop(running);
+        if has_committed {
+            (vain_starts, backoff) = (0, BACKOFF_MIN);
+        } else if !ended.code.is_some_and(|code| processes.waits(code)) {
+            vain_starts += 1;
+        }
         if stop.load(Ordering::Relaxed) {
             return Err(ended.gave_up("while it was asked to end"));
         }
@@ -88,6 +94,7 @@ pub fn supervise(processes: &mut impl Processes, stop: &AtomicBool) -> Result<()
             "a process of the cluster has ended: starting all again"
         );
         wait_unless(stop, backoff);
+        backoff = (2 * backoff).min(BACKOFF_MAX);
         if stop.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -286,5 +293,81 @@ fn pass_on(process: usize, stderr: impl io::Read, said: &Mutex<Option<String>>) 
             let error = error.trim_start_matches("\x1b[0m").trim().to_owned();
             *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the next of these scripts by a shell at each start, each in processes of its own.
+    struct Scripts(Vec<Vec<&'static str>>);
+
+    impl Processes for Scripts {
+        fn commands(&mut self) -> io::Result<Vec<(usize, Command)>> {
+            let command = |script: &str| {
+                let mut command = Command::new("sh");
+                command.args(["-c", script]);
+                command
+            };
+            let scripts = self.0.remove(0);
+            Ok(scripts.into_iter().map(command).enumerate().collect())
+        }
+
+        fn is_final(&self, code: i32) -> bool {
+            code == 78
+        }
+
+        fn waits(&self, code: i32) -> bool {
+            code == 69
+        }
+
+        fn is_consequence(&self, code: i32) -> bool {
+            code == 75
+        }
+    }
+
+    fn supervised(scripts: Vec<Vec<&'static str>>) -> (Result<(), GaveUp>, usize) {
+        let mut scripts = Scripts(scripts);
+        let result = supervise(&mut scripts, &AtomicBool::new(false));
+        (result, scripts.0.len())
+    }
+
+    #[test]
+    fn all_are_started_again_until_all_end_well() {
+        let (result, left) = supervised(vec![
+            vec!["exit 1", "exec sleep 0.2"],
+            vec!["exit 69", "kill -9 $$"],
+            vec!["exit 0", "exec sleep 0.1"],
+            vec!["exit 9"],
+        ]);
+        result.unwrap();
+        assert_eq!(left, 1);
+    }
+
+    #[test]
+    fn an_end_that_would_come_again_is_final_and_the_cause_is_told_rather_than_what_came_of_it() {
+        let first = "echo 'error: process 1 is lost' >&2; exit 75";
+        let second = "sleep 0.1; printf 'info\\nerror: no such key\\n' >&2; exit 78";
+        let (result, _) = supervised(vec![vec![first, second]]);
+        let error = result.unwrap_err();
+        let expected = "process 1 ended with exit code 78, and would again: no such key";
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, GaveUp::Ended { code: 78, .. }));
+    }
+
+    #[test]
+    fn who_does_not_end_with_the_others_is_killed_when_it_is_asked_to_stop_or_not() {
+        let stop = AtomicBool::new(true);
+        // A process asked to end that ends badly is not started again.
+        let mut scripts = Scripts(vec![vec!["exit 3", "exec sleep 600"], vec![]]);
+        let since = Instant::now();
+        let error = supervise(&mut scripts, &stop).unwrap_err();
+        assert!(since.elapsed() < 10 * GRACE);
+        assert!(
+            error.to_string().contains("while it was asked to end"),
+            "{error}"
+        );
+        assert_eq!(scripts.0.len(), 1);
     }
 }
