@@ -9,8 +9,8 @@ use crate::density::part::PART;
 use crate::density::shard::Step;
 use crate::density::touches::NO_MEMBER;
 
-/// How many steps ahead a cell's entries are asked for, and how many before that its bounds.
-const AHEAD: usize = 16;
+/// Steps whose bounds are asked for together, and then their entries.
+const TOGETHER: usize = 32;
 /// Entries that are asked for ahead, and how many share a line of the cache.
 const ENTRIES: usize = 96;
 const LINE: usize = 32;
@@ -89,28 +89,35 @@ impl Sorted {
 }
 
 /// Calls `each` with the entries of every step's cell and the difference, in any order.
+///
+/// Nearly every list is in a page of its own, and the processor goes on only when it knows where
+/// that is. Asked for together, many pages are looked up at once.
 #[inline(always)]
 pub(super) fn each<'a>(
     steps: &[Step],
     row: impl Fn(u16) -> &'a Sorted,
     mut each: impl FnMut(&'a [u16], i64),
 ) {
-    let mut under_way: [(&[u16], i64); AHEAD] = [(&[], 0); AHEAD];
-    for (i, step) in steps.iter().enumerate() {
-        if let Some(later) = steps.get(i + AHEAD) {
-            row(later.row).bounds.prefetch(later.cell);
+    let mut due: [(&[u16], i64); TOGETHER] = [(&[], 0); TOGETHER];
+    let mut rest = steps;
+    while !rest.is_empty() {
+        let (some, later) = rest.split_at(TOGETHER.min(rest.len()));
+        for step in later.iter().take(TOGETHER) {
+            row(step.row).bounds.prefetch(step.cell);
         }
-        let entries = row(step.row).get(step.cell);
-        entries
-            .iter()
-            .take(ENTRIES)
-            .step_by(LINE)
-            .for_each(prefetch);
-        let (due, difference) =
-            std::mem::replace(&mut under_way[i % AHEAD], (entries, step.difference));
-        each(due, difference);
+        let mut next: [(&[u16], i64); TOGETHER] = [(&[], 0); TOGETHER];
+        for (step, next) in some.iter().zip(&mut next) {
+            let entries = row(step.row).get(step.cell);
+            let lines = entries.iter().take(ENTRIES).step_by(LINE);
+            lines.for_each(prefetch);
+            *next = (entries, step.difference);
+        }
+        for (entries, difference) in std::mem::replace(&mut due, next) {
+            each(entries, difference);
+        }
+        rest = later;
     }
-    for (due, difference) in under_way {
-        each(due, difference);
+    for (entries, difference) in due {
+        each(entries, difference);
     }
 }
