@@ -15,6 +15,9 @@ const TOGETHER: usize = 32;
 const ENTRIES: usize = 96;
 const LINE: usize = 32;
 
+/// Most cells of a part have as many members at most.
+const SHORT: usize = 8;
+
 #[derive(Default)]
 pub(super) struct Sorted {
     bounds: Bounds,
@@ -46,35 +49,32 @@ impl Sorted {
     /// A shard's row, from those of its parts.
     pub(super) fn merge(parts: &[Sorted], cells: usize) -> Self {
         let entries: usize = parts.iter().map(|part| part.entries.len()).sum();
-        let mut gaps = Vec::with_capacity(entries + entries / 8);
+        let mut gaps = Gaps {
+            gaps: vec![0; entries + entries / 8],
+            len: 0,
+        };
         let mut lengths = Vec::with_capacity(cells);
         let mut rests: Vec<_> = (0..)
             .step_by(PART)
             .zip(parts)
-            .map(|(base, part)| (base, part.bounds.lengths(), &*part.entries))
+            .map(|(base, part)| (base, &part.bounds, part.bounds.long(), &*part.entries))
             .collect();
-        for _ in 0..cells {
-            let (start, mut end) = (gaps.len(), 0);
-            for (base, lengths, rest) in &mut rests {
-                let members;
-                (members, *rest) = rest.split_at(lengths.next().unwrap_or(0));
-                let (Some(first), Some(last)) = (members.first(), members.last()) else {
-                    continue;
-                };
-                let mut gap = *base + usize::from(*first) - end;
-                while gap >= usize::from(NO_MEMBER) {
-                    gaps.push(NO_MEMBER);
-                    gap -= usize::from(NO_MEMBER);
+        for cell in 0..cells {
+            let (start, mut end) = (gaps.len, 0);
+            for (base, bounds, long, rest) in &mut rests {
+                let length = bounds.length(cell, long);
+                if length > 0 {
+                    gaps.extend(rest, length, *base - end);
+                    end = *base + usize::from(rest[length - 1]);
+                    *rest = &rest[length..];
                 }
-                gaps.push(gap as u16);
-                gaps.extend(members.windows(2).map(|pair| pair[1] - pair[0]));
-                end = *base + usize::from(*last);
             }
-            lengths.push((gaps.len() - start) as u32);
+            lengths.push((gaps.len - start) as u32);
         }
+        gaps.gaps.truncate(gaps.len);
         Sorted {
             bounds: Bounds::new(&lengths),
-            entries: gaps.into(),
+            entries: gaps.gaps.into(),
         }
     }
 
@@ -85,6 +85,56 @@ impl Sorted {
 
     pub(super) fn bytes(&self) -> usize {
         self.bounds.bytes() + size_of_val(&*self.entries)
+    }
+}
+
+/// Gaps that are being written, and room for more.
+struct Gaps {
+    gaps: Vec<u16>,
+    len: usize,
+}
+
+impl Gaps {
+    /// Writes the gaps between the first `length` of `offsets`, of which the first one is counted
+    /// from `base` before their zero.
+    #[inline(always)]
+    fn extend(&mut self, offsets: &[u16], length: usize, base: usize) {
+        // Eight at once, also where fewer are wanted: the others are written over. A loop would be
+        // left at another place every time.
+        let gap = base + usize::from(offsets[0]);
+        let room = self.gaps.get_mut(self.len..self.len + SHORT);
+        if let (Some(offsets), Some(room)) = (offsets.first_chunk::<SHORT>(), room)
+            && length <= SHORT
+            && gap < usize::from(NO_MEMBER)
+        {
+            room[0] = gap as u16;
+            for i in 1..SHORT {
+                room[i] = offsets[i].wrapping_sub(offsets[i - 1]);
+            }
+            self.len += length;
+        } else {
+            self.extend_long(&offsets[..length], gap);
+        }
+    }
+
+    fn extend_long(&mut self, offsets: &[u16], mut gap: usize) {
+        let most = self.len + gap / usize::from(NO_MEMBER) + offsets.len();
+        if most > self.gaps.len() {
+            self.gaps.resize(most + most / 16, 0);
+        }
+        while gap >= usize::from(NO_MEMBER) {
+            self.push(NO_MEMBER);
+            gap -= usize::from(NO_MEMBER);
+        }
+        self.push(gap as u16);
+        for pair in offsets.windows(2) {
+            self.push(pair[1] - pair[0]);
+        }
+    }
+
+    fn push(&mut self, gap: u16) {
+        self.gaps[self.len] = gap;
+        self.len += 1;
     }
 }
 
