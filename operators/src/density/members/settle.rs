@@ -170,8 +170,8 @@ impl<R: Record, C> Members<R, C> {
 
     /// Puts the guard anew, by all workers' documents by key.
     pub(in crate::density) fn reguard(&mut self, histogram: &[u64]) {
-        let (from, to) = guard(histogram, self.sampling.rate);
-        (self.watch.from, self.watch.to) = (from, to);
+        let old = (self.watch.from, self.watch.to);
+        (self.watch.from, self.watch.to) = guard(histogram, self.sampling.rate, old);
         let Members {
             shards,
             slots,
