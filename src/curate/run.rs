@@ -131,7 +131,7 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
             bytes_first: EPOCH_BYTES_FIRST,
             bytes_max: EPOCH_BYTES_MAX,
         },
-        stop: curate.stop,
+        stop: vec![curate.stop],
         threads: threads.clone(),
     };
     let mut publisher = Publisher::new(
@@ -314,7 +314,7 @@ fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, 
             bytes_first: 1,
             bytes_max: 1,
         },
-        stop: Arc::clone(&curate.stop),
+        stop: vec![Arc::clone(&curate.stop)],
         threads: threads.clone(),
     };
     let kept = Arc::new(Mutex::new(BTreeSet::new()));

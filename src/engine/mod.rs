@@ -18,4 +18,4 @@ pub use models::load_options;
 pub use run::{Halves, RunOptions, run};
 pub use stores::Stores;
 pub use summary::Summary;
-pub(crate) use transaction::commit_epoch;
+pub(crate) use transaction::{Transaction, commit_epoch};

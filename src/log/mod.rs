@@ -6,6 +6,7 @@
 //! for production, local files as the embedded default, and memory, a model with crashes for tests.
 
 mod error;
+mod group;
 pub mod kafka;
 pub mod local;
 pub mod memory;
@@ -15,6 +16,7 @@ mod position;
 use std::time::Duration;
 
 pub use error::LogError;
+pub use group::{Given, Group, Share, ShareWriter};
 pub use position::{Offsets, Position};
 
 /// The result of what a store does.
@@ -80,6 +82,8 @@ pub trait Store: Send + Sync {
     fn ends(&self, log: &str) -> Result<Offsets>;
 
     /// A reader of the log's committed records, from the given offset of each partition on.
+    ///
+    /// A partition from [`Offsets::ELSEWHERE`] on is not read.
     fn reader(&self, log: &str, from: &Offsets) -> Result<Box<dyn Reader>>;
 
     /// A reader of single records of the log by their positions.
@@ -91,6 +95,12 @@ pub trait Store: Send + Sync {
     /// newcomer while the predecessor's process lives ([`LogError::Locked`]). What the predecessor
     /// left uncommitted never becomes visible.
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>>;
+
+    /// A place in the group of this name, whose members share the partitions of `log` and append to
+    /// `outputs`, all of this store; `None` where a store has no groups.
+    fn group(&self, _name: &str, _log: &str, _outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {
+        Ok(None)
+    }
 }
 
 /// Reads a log's committed records in the order of each partition.

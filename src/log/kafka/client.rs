@@ -14,6 +14,9 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::log::{LogError, Result};
 
+/// After this time without a heartbeat a member of a group counts as dead, unless it is set.
+const SESSION_TIMEOUT_MS: &str = "10000";
+
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role<'a> {
@@ -25,6 +28,8 @@ pub enum Role<'a> {
     Fetcher,
     /// Writes transactions under this name.
     Writer(&'a str),
+    /// Takes part in this group, so as to be given partitions; reads none of them itself.
+    Member(&'a str),
 }
 
 impl Role<'_> {
@@ -46,6 +51,9 @@ impl Role<'_> {
                 ("linger.ms", "5"),
                 ("queue.buffering.max.kbytes", "65536"),
             ],
+            // A member that is killed is missed after this time, librdkafka's default being 45 s;
+            // the others hear of a rebalance with their next heartbeat.
+            Role::Member(_) => &[("session.timeout.ms", SESSION_TIMEOUT_MS)],
         }
     }
 
@@ -74,6 +82,15 @@ impl Role<'_> {
                 ("queued.max.messages.kbytes", "4096"),
             ],
             Role::Writer(_) => &[("enable.idempotence", "true")],
+            // Offsets are read once pending transactions have ended: isolation.level asks for it.
+            Role::Member(_) => &[
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("group.protocol", "classic"),
+                ("partition.assignment.strategy", "range"),
+            ],
         }
     }
 }
@@ -126,12 +143,30 @@ impl Cluster {
 
     /// A client that consumes.
     pub fn consumer(&self, role: Role<'_>) -> Result<BaseConsumer<Context>> {
-        client(&self.properties, &self.brokers, role)
+        self.client(role)
     }
 
     /// A client of another kind.
     pub fn client<C: FromClientConfigAndContext<Context>>(&self, role: Role<'_>) -> Result<C> {
         client(&self.properties, &self.brokers, role)
+    }
+
+    /// A consumer that takes part in a group, and is told of it through `context`.
+    pub fn member<C: ConsumerContext>(&self, group: &str, context: C) -> Result<BaseConsumer<C>> {
+        let config = config(&self.properties, Role::Member(group));
+        config.create_with_context(context).map_err(refused)
+    }
+
+    /// What a client reports to.
+    pub fn context(&self) -> Context {
+        Context::new(&self.brokers)
+    }
+
+    /// How long a member of a group may be busy before it is put out.
+    pub fn member_busy_max(&self) -> Duration {
+        let set = self.properties.get("max.poll.interval.ms");
+        let set = set.and_then(|ms| ms.parse().ok());
+        Duration::from_millis(set.unwrap_or(300_000))
     }
 
     /// An error of something that was `action`, such as "creating topic x".
@@ -181,6 +216,12 @@ fn client<C: FromClientConfigAndContext<Context>>(
     brokers: &str,
     role: Role<'_>,
 ) -> Result<C> {
+    config(properties, role)
+        .create_with_context(Context::new(brokers))
+        .map_err(refused)
+}
+
+fn config(properties: &BTreeMap<String, String>, role: Role<'_>) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "riffle");
     for (key, value) in role.defaults() {
@@ -192,12 +233,23 @@ fn client<C: FromClientConfigAndContext<Context>>(
     for (key, value) in role.requirements() {
         config.set(*key, *value);
     }
-    if let Role::Writer(name) = role {
-        config.set("transactional.id", format!("riffle-{name}"));
+    match role {
+        Role::Writer(name) => {
+            config.set("transactional.id", format!("riffle-{name}"));
+        }
+        Role::Member(name) => {
+            config.set("group.id", format!("riffle-{name}"));
+            if !properties.contains_key("heartbeat.interval.ms") {
+                let session = config
+                    .get("session.timeout.ms")
+                    .and_then(|ms| ms.parse().ok());
+                let heartbeat_ms = session.map_or(1_000, |ms: u64| (ms / 10).max(1));
+                config.set("heartbeat.interval.ms", heartbeat_ms.to_string());
+            }
+        }
+        _ => {}
     }
     config
-        .create_with_context(Context::new(brokers))
-        .map_err(refused)
 }
 
 /// librdkafka's second names for what we set ourselves: under two names, either could win.

@@ -133,7 +133,7 @@ impl State {
         let ends = self.ends(log)?;
         let mut offsets = Offsets::start(ends.0.len() as u16);
         for (partition, (offset, from)) in (0..).zip(offsets.0.iter_mut().zip(&from.0)) {
-            if *from > ends.0[usize::from(partition)] {
+            if *from > ends.0[usize::from(partition)] && *from != Offsets::ELSEWHERE {
                 let position = Position::new(partition, *from);
                 return Err(LogError::Gone {
                     log: log.to_owned(),
