@@ -25,12 +25,19 @@ pub trait Group: Send {
     /// How far the group has read each partition of the log; `None` where nobody has committed.
     fn committed(&mut self) -> Result<Vec<Option<u64>>>;
 
-    /// What was last committed as position under each name that the group's members write under,
-    /// and under the group's own name, in no order.
-    ///
-    /// A partition's place follows from them where the group knows none: from before there was a
-    /// group, or because the store has forgotten it.
-    fn positions(&mut self) -> Result<Vec<Vec<u8>>>;
+    /// What is kept beside the group's offsets, for partitions where the group knows none: the store
+    /// has forgotten them, or there was no group before.
+    fn kept(&mut self) -> Result<Kept>;
+}
+
+/// How far a log was read, apart from a group's offsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How far the group had read, with as many partitions as the log had then; `None` if it never
+    /// committed.
+    pub offsets: Option<Offsets>,
+    /// The last position of the [`super::Writer`] of the group's name.
+    pub alone: Option<Vec<u8>>,
 }
 
 /// What a member has been given.
@@ -65,12 +72,10 @@ pub trait ShareWriter: Send {
     /// Makes all records appended since the last commit visible at once, with the share's
     /// partitions read up to `offsets`.
     ///
-    /// `position` is kept beside, under a name of the share: see [`Group::positions`].
-    ///
     /// # Errors
     /// [`super::LogError::Fenced`] when the partitions are others' by now: nothing has become
     /// visible, and nothing will.
-    fn commit(&mut self, offsets: &Offsets, position: &[u8]) -> Result<()>;
+    fn commit(&mut self, offsets: &Offsets) -> Result<()>;
 
     /// Drops all records appended since the last commit.
     fn abort(&mut self) -> Result<()>;

@@ -16,7 +16,7 @@ mod position;
 use std::time::Duration;
 
 pub use error::LogError;
-pub use group::{Given, Group, Share, ShareWriter};
+pub use group::{Given, Group, Kept, Share, ShareWriter};
 pub use position::{Offsets, Position};
 
 /// The result of what a store does.

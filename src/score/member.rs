@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use super::work::{Run, Work};
 use crate::engine::EngineError;
-use crate::log::{Given, Group, LogError, Offsets, Share};
-use crate::records::Progress;
+use crate::log::{Given, Group, Kept, LogError, Offsets, Share};
+use crate::records::{Progress, check_partitions};
 
 /// How long a share is waited for before the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How long to wait after a failure that may pass.
-const RETRY: Duration = Duration::from_millis(500);
+/// How long to wait after a failure that may pass, and after many.
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a member without partitions looks whether the others have come to the end.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -25,6 +26,8 @@ pub struct Member {
     group: Box<dyn Group>,
     name: String,
     partitions: u16,
+    /// Since when the member cannot go on, and how long it pauses between tries.
+    waiting: Option<(Instant, Duration)>,
 }
 
 /// How something ended that a member did.
@@ -43,6 +46,7 @@ impl Member {
             group,
             name,
             partitions,
+            waiting: None,
         }
     }
 
@@ -51,14 +55,11 @@ impl Member {
     /// The end of a member is that of its partitions. What passes by itself is waited for: brokers
     /// that are away, and another member in this one's place.
     pub fn score(mut self) -> Result<(), EngineError> {
-        while !self.work.stop().load(Ordering::Relaxed) {
+        while !is_set(self.work.stop()) {
             match self.step() {
                 Ok(Next::GoOn) => {}
                 Ok(Next::End) => return Ok(()),
-                Err(EngineError::Log(error)) if passes(&error) => {
-                    tracing::warn!(%error, "going on from the group's last commit");
-                    thread::sleep(RETRY);
-                }
+                Err(EngineError::Log(error)) if passes(&error) => self.wait(&error),
                 Err(error) => return Err(error),
             }
         }
@@ -67,10 +68,37 @@ impl Member {
 
     /// Does what the group gives to do, if it does.
     fn step(&mut self) -> Result<Next, EngineError> {
-        match self.group.share(TICK)? {
-            None => Ok(Next::GoOn),
-            Some(Given::Nothing(changed)) => self.idle(&changed),
-            Some(Given::Share(share)) => self.run(share),
+        let Some(given) = self.group.share(TICK)? else {
+            return Ok(Next::GoOn);
+        };
+        if let Some((since, _)) = self.waiting.take() {
+            tracing::info!(
+                seconds = since.elapsed().as_secs_f32(),
+                "the scorer goes on"
+            );
+        }
+        match given {
+            Given::Nothing(changed) => self.idle(&changed),
+            Given::Share(share) => self.run(share),
+        }
+    }
+
+    /// Waits before the next try, longer each time; says so the first time.
+    fn wait(&mut self, error: &LogError) {
+        let (since, pause) = match self.waiting {
+            None => {
+                tracing::warn!(%error, "the scorer waits, and goes on from the group's last commit");
+                (Instant::now(), PAUSE)
+            }
+            Some((since, pause)) => {
+                tracing::debug!(%error, "the scorer still waits");
+                (since, (pause * 2).min(PAUSE_MAX))
+            }
+        };
+        self.waiting = Some((since, pause));
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !is_set(self.work.stop()) {
+            thread::sleep(TICK);
         }
     }
 
@@ -90,7 +118,7 @@ impl Member {
             stop: Arc::clone(&revoked),
         };
         self.work.run(run)?;
-        match revoked.load(Ordering::Acquire) {
+        match is_set(&revoked) {
             true => Ok(Next::GoOn),
             false => Ok(Next::End),
         }
@@ -100,7 +128,6 @@ impl Member {
     /// the end.
     fn idle(&mut self, changed: &AtomicBool) -> Result<Next, EngineError> {
         tracing::info!("no partition is left for this scorer; it waits to take over");
-        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         let mut looked = None;
         while !is_set(changed) && !is_set(self.work.stop()) {
             if looked.is_none_or(|at: Instant| at.elapsed() >= LOOK) {
@@ -127,48 +154,55 @@ impl Member {
     fn place(&mut self, share: &Share) -> Result<Offsets, EngineError> {
         let mut from = Offsets(vec![Offsets::ELSEWHERE; usize::from(self.partitions)]);
         if let Some(partition) = share.partitions.last().filter(|it| **it >= self.partitions) {
-            return Err(EngineError::Repartitioned {
-                log: self.work.documents().to_owned(),
-                now: usize::from(*partition) + 1,
-                then: from.0.len(),
-            });
+            let now = partition + 1;
+            check_partitions(self.work.documents(), now, from.0.len())?;
         }
-        let known = match share.committed.contains(&None) {
-            true => self.positions()?,
+        let kept = match share.committed.contains(&None) {
+            true => self.kept()?,
             false => Offsets::start(self.partitions),
         };
         for (partition, committed) in share.partitions.iter().zip(&share.committed) {
             let at = usize::from(*partition);
-            from.0[at] = committed.unwrap_or(known.0[at]);
+            from.0[at] = committed.unwrap_or(kept.0[at]);
         }
         Ok(from)
     }
 
-    /// How far the log was read by writers whose positions were kept beside the group, or before
-    /// there was one.
-    fn positions(&mut self) -> Result<Offsets, EngineError> {
-        let mut known = Offsets::start(self.partitions);
-        for position in self.group.positions()? {
-            let progress = Progress::decode(&position);
-            let progress = progress.map_err(|source| EngineError::Progress {
-                writer: self.name.clone(),
-                source,
-            })?;
-            progress.check_partitions(self.work.documents(), self.partitions)?;
-            for (known, offset) in known.0.iter_mut().zip(progress.offsets.0) {
-                *known = (*known).max(offset);
+    /// How far the log was read according to what is kept beside the group: its own offsets, which
+    /// a store forgets when there is no member for long, or the place of a scorer that was alone.
+    fn kept(&mut self) -> Result<Offsets, EngineError> {
+        let Kept { offsets, alone } = self.group.kept()?;
+        let alone = alone.as_deref().map(Progress::decode).transpose();
+        let alone = alone.map_err(|source| EngineError::Progress {
+            writer: self.name.clone(),
+            source,
+        })?;
+        let places = [offsets, alone.map(|progress| progress.offsets)];
+        let mut from = Offsets::start(self.partitions);
+        for place in places.iter().flatten() {
+            check_partitions(self.work.documents(), self.partitions, place.0.len())?;
+            for (from, offset) in from.0.iter_mut().zip(&place.0) {
+                // The group went on from where the scorer before it was: what is further is later.
+                *from = (*from).max(*offset);
             }
         }
-        if known.0.iter().any(|offset| *offset > 0) {
-            let offsets = &known.0;
-            let name = &self.name;
-            tracing::info!(group = %name, ?offsets, "the group has no offsets yet: taking over");
+        if from.0.iter().any(|offset| *offset > 0) {
+            let (group, offsets) = (&self.name, &from.0);
+            tracing::info!(
+                group,
+                ?offsets,
+                "the group has no offsets: taking those kept beside"
+            );
         }
-        Ok(known)
+        Ok(from)
     }
 }
 
 /// Whether what failed may be done again.
 fn passes(error: &LogError) -> bool {
     error.may_pass() || matches!(error, LogError::Fenced { .. })
+}
+
+fn is_set(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Acquire)
 }

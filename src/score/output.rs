@@ -28,10 +28,7 @@ impl Output {
                 let progress = Progress::new(epoch, offsets.clone(), String::new());
                 writer.commit(&progress.encode())
             }
-            Output::Member(writer) => {
-                let progress = Progress::new(epoch, read_here(offsets), String::new());
-                writer.commit(offsets, &progress.encode())
-            }
+            Output::Member(writer) => writer.commit(offsets),
         }
     }
 }
@@ -43,13 +40,4 @@ impl Transaction for Output {
             Output::Member(writer) => writer.abort(),
         }
     }
-}
-
-/// The offsets with 0 for what others read: of several positions the greatest counts.
-fn read_here(offsets: &Offsets) -> Offsets {
-    let here = |offset: &u64| match *offset {
-        Offsets::ELSEWHERE => 0,
-        offset => offset,
-    };
-    Offsets(offsets.0.iter().map(here).collect())
 }

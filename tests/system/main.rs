@@ -16,5 +16,6 @@ mod kafka;
 mod kcat;
 mod local;
 mod model;
+mod scorers;
 mod site;
 mod skills;

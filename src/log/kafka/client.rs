@@ -99,6 +99,8 @@ impl Role<'_> {
 pub struct Cluster {
     properties: BTreeMap<String, String>,
     brokers: String,
+    /// Of all clients, so that an outage is told once, and its end.
+    context: Context,
     asker: BaseConsumer<Context>,
 }
 
@@ -116,11 +118,13 @@ impl Cluster {
                 key: "bootstrap.servers".to_owned(),
                 reason: "it is missing: name at least one broker, as host:port".to_owned(),
             })?;
-        let asker = client(&properties, &brokers, Role::Asker)?;
+        let context = Context::new(&brokers);
+        let asker = config(&properties, Role::Asker).create_with_context(context.clone());
         Ok(Cluster {
             properties,
             brokers,
-            asker,
+            context,
+            asker: asker.map_err(refused)?,
         })
     }
 
@@ -148,7 +152,8 @@ impl Cluster {
 
     /// A client of another kind.
     pub fn client<C: FromClientConfigAndContext<Context>>(&self, role: Role<'_>) -> Result<C> {
-        client(&self.properties, &self.brokers, role)
+        let config = config(&self.properties, role);
+        config.create_with_context(self.context()).map_err(refused)
     }
 
     /// A consumer that takes part in a group, and is told of it through `context`.
@@ -159,7 +164,7 @@ impl Cluster {
 
     /// What a client reports to.
     pub fn context(&self) -> Context {
-        Context::new(&self.brokers)
+        self.context.clone()
     }
 
     /// How long a member of a group may be busy before it is put out.
@@ -211,16 +216,7 @@ impl fmt::Display for Cluster {
     }
 }
 
-fn client<C: FromClientConfigAndContext<Context>>(
-    properties: &BTreeMap<String, String>,
-    brokers: &str,
-    role: Role<'_>,
-) -> Result<C> {
-    config(properties, role)
-        .create_with_context(Context::new(brokers))
-        .map_err(refused)
-}
-
+/// A client's configuration.
 fn config(properties: &BTreeMap<String, String>, role: Role<'_>) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "riffle");

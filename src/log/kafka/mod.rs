@@ -2,8 +2,8 @@
 //!
 //! A log is a topic. Writers are transactional producers: what they append to several topics, and
 //! their position in the topic [`PROGRESS_TOPIC`], becomes visible in one transaction. Readers read
-//! committed records of assigned partitions and keep their own offsets: a position that lives in
-//! a consumer group could not commit together with output to a store of another kind.
+//! committed records of assigned partitions and keep their own offsets; consumer groups say which
+//! partitions these are, where several share a topic (`group/`).
 
 mod client;
 mod fetcher;

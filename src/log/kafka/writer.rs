@@ -115,31 +115,27 @@ impl KafkaWriter {
         }
     }
 
-    /// Commits with the position, after `last` has put what else belongs to it in the transaction.
+    /// Commits with these positions, each under its name, after `last` has put what else belongs to
+    /// them in the transaction.
     pub fn commit_with(
         &mut self,
-        position: &[u8],
+        positions: impl IntoIterator<Item = (String, Vec<u8>)>,
         last: impl Fn(&TransactionalProducer) -> KafkaResult<()>,
     ) -> Result<()> {
         self.begin()?;
-        let (key, value) = (
-            Some(self.name.clone().into_bytes()),
-            Some(position.to_vec()),
-        );
-        self.send(
-            PROGRESS_TOPIC,
-            0,
-            &Record {
-                key,
-                value,
+        for (name, position) in positions {
+            let record = Record {
+                key: Some(name.into_bytes()),
+                value: Some(position),
                 headers: Vec::new(),
-            },
-        )?;
+            };
+            self.send(PROGRESS_TOPIC, 0, &record)?;
+        }
         self.deliver();
         self.persist(|producer| last(producer))?;
         self.persist(|producer| producer.commit_transaction(Timeout::Never))?;
+        self.producer.context().answered();
         self.open = false;
-        self.position = Some(position.to_vec());
         Ok(())
     }
 
@@ -235,7 +231,10 @@ impl Writer for KafkaWriter {
     }
 
     fn commit(&mut self, position: &[u8]) -> Result<()> {
-        self.commit_with(position, |_| Ok(()))
+        let (name, position) = (self.name.clone(), position.to_vec());
+        self.commit_with([(name, position.clone())], |_| Ok(()))?;
+        self.position = Some(position);
+        Ok(())
     }
 
     fn abort(&mut self) -> Result<()> {

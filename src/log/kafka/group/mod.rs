@@ -5,6 +5,7 @@
 //! starts the ids of all of them first: what a dead member left open ends at once, and not by the
 //! broker's clock a minute later. That is for speed; the generation alone makes it right.
 
+mod kept;
 mod membership;
 mod writer;
 
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -21,7 +22,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{Cluster, code, is_outage};
 use super::writer::{KafkaWriter, TransactionalProducer, producer};
 use super::{TopicOptions, progress, topics};
-use crate::log::{Given, Group, LogError, Result, Share};
+use crate::log::{Given, Group, Kept, LogError, Result, Share};
+use kept::Places;
 use membership::{Assignments, Events, list};
 use writer::KafkaShareWriter;
 
@@ -151,6 +153,15 @@ impl KafkaGroup {
         Ok(committed)
     }
 
+    /// How many partitions the topic has.
+    fn partitions(&self) -> Result<u16> {
+        let found = topics::partitions(&self.cluster, &self.topic, self.options.timeout)?;
+        found.ok_or_else(|| LogError::Missing {
+            log: self.topic.clone(),
+            store: self.cluster.to_string(),
+        })
+    }
+
     /// A pending transaction passes like an outage.
     fn failed(&self, action: &str, error: KafkaError) -> LogError {
         match code(&error) {
@@ -182,33 +193,47 @@ impl Group for KafkaGroup {
         if partitions.is_empty() {
             return Ok(Some(Given::Nothing(revoked)));
         }
+        let start = Instant::now();
         let (name, producer) = self.start(&partitions)?;
+        let started = start.elapsed();
         let committed = self.committed_of(&partitions)?;
+        let took = start.elapsed();
+        tracing::debug!(
+            partitions = partitions.len(),
+            ?started,
+            ?took,
+            "a share is ready"
+        );
         if committed.contains(&None) {
             self.fence_alone()?;
         }
         let outputs = self.outputs.clone();
         let writer = KafkaWriter::new(&self.cluster, producer, &name, outputs, None);
-        let writer = Box::new(KafkaShareWriter::new(writer, self.topic.clone(), held));
+        let places = Places::new(&self.name, self.partitions()?);
+        let writer = KafkaShareWriter::new(writer, self.topic.clone(), places, held);
         Ok(Some(Given::Share(Share {
             partitions,
             committed,
             revoked,
-            writer,
+            writer: Box::new(writer),
         })))
     }
 
     fn committed(&mut self) -> Result<Vec<Option<u64>>> {
-        let partitions = topics::partitions(&self.cluster, &self.topic, self.options.timeout)?;
-        let partitions: Vec<u16> = (0..partitions.unwrap_or(0)).collect();
+        let partitions: Vec<u16> = (0..self.partitions()?).collect();
         self.committed_of(&partitions)
     }
 
-    fn positions(&mut self) -> Result<Vec<Vec<u8>>> {
-        let (alone, shares) = (self.name.clone(), format!("{}/", self.name));
-        let of_group = |key: &[u8]| key == alone.as_bytes() || key.starts_with(shares.as_bytes());
-        let read = progress::read_where(&self.cluster, self.options.timeout, of_group)?;
-        Ok(read.into_values().collect())
+    fn kept(&mut self) -> Result<Kept> {
+        let name = self.name.as_bytes();
+        let of_group = |key: &[u8]| key == name || kept::partition_in(&self.name, key).is_some();
+        let mut read = progress::read_where(&self.cluster, self.options.timeout, of_group)?;
+        let alone = read.remove(name);
+        let records = read
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let offsets = kept::read(&self.name, records);
+        Ok(Kept { offsets, alone })
     }
 }
 
@@ -232,11 +257,12 @@ fn poll(
             let Some(Err(error)) = consumer.poll(TICK) else {
                 continue;
             };
-            match error {
-                KafkaError::MessageConsumptionFatal(_) => return Some(error),
-                error if is_outage(code(&error)) => {}
+            match code(&error) {
+                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => return Some(error),
+                code if is_refusal(code) => return Some(error),
+                code if is_outage(code) => {}
                 // The consumer rejoins by itself, whatever it was.
-                error => tracing::warn!(%error, "the consumer group"),
+                _ => tracing::warn!(%error, "the consumer group"),
             }
         }
         None
@@ -245,4 +271,20 @@ fn poll(
     builder
         .spawn(serve)
         .expect("the operating system can start a thread")
+}
+
+/// Whether the brokers will not have this member, however often it asks.
+fn is_refusal(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(
+            Code::GroupAuthorizationFailed
+                | Code::TopicAuthorizationFailed
+                | Code::InvalidSessionTimeout
+                | Code::GroupMaxSizeReached
+                | Code::FencedInstanceId
+                | Code::Fatal
+        )
+    )
 }
