@@ -92,7 +92,7 @@ impl Replay {
                 bytes_first: 1,
                 bytes_max: 1,
             },
-            stop: self.stop,
+            stop: vec![self.stop],
             threads: threads.clone(),
         };
         ScoredInput {

@@ -164,7 +164,7 @@ fn curate_with(
             bytes_first: EPOCH_BYTES_FIRST,
             bytes_max: EPOCH_BYTES_MAX,
         },
-        stop: curate.stop,
+        stop: vec![curate.stop],
         threads: threads.clone(),
     };
     let mut publisher = Publisher::new(

@@ -52,8 +52,8 @@ pub struct EpochReader {
     pub first: u64,
     /// What an epoch may hold.
     pub limits: EpochLimits,
-    /// Set when reading should end soon.
-    pub stop: Arc<AtomicBool>,
+    /// Any of them is set when reading should end soon.
+    pub stop: Vec<Arc<AtomicBool>>,
     /// The threads of the dataflow: reading ends when any has failed.
     pub threads: Threads,
 }
@@ -228,7 +228,7 @@ impl EpochReader {
 
     /// Whether reading should end soon.
     pub fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.threads.failed()
+        self.stop.iter().any(|it| it.load(Ordering::Relaxed)) || self.threads.failed()
     }
 
     /// Whether all inputs have ended.

@@ -22,4 +22,4 @@ pub(crate) use progress::tell_while;
 pub use run::{Halves, RunOptions, run};
 pub use stores::Stores;
 pub use summary::Summary;
-pub(crate) use transaction::commit_epoch;
+pub(crate) use transaction::{Transaction, commit_epoch};

@@ -6,6 +6,7 @@
 //! for production, local files as the embedded default, and memory, a model with crashes for tests.
 
 mod error;
+mod group;
 pub mod kafka;
 pub mod local;
 pub mod memory;
@@ -16,6 +17,7 @@ mod scan;
 use std::time::Duration;
 
 pub use error::LogError;
+pub use group::{Given, Group, Kept, Share, ShareWriter};
 pub use position::{Offsets, Position};
 pub use scan::scan;
 
@@ -82,6 +84,8 @@ pub trait Store: Send + Sync {
     fn ends(&self, log: &str) -> Result<Offsets>;
 
     /// A reader of the log's committed records, from the given offset of each partition on.
+    ///
+    /// A partition from [`Offsets::ELSEWHERE`] on is not read.
     fn reader(&self, log: &str, from: &Offsets) -> Result<Box<dyn Reader>>;
 
     /// A reader of single records of the log by their positions.
@@ -97,6 +101,12 @@ pub trait Store: Send + Sync {
     /// The position of this name's last commit, or `None` before the first; the writer, live or
     /// not, goes on undisturbed.
     fn position(&self, writer: &str) -> Result<Option<Vec<u8>>>;
+
+    /// A place in the group of this name, whose members share the partitions of `log` and append to
+    /// `outputs`, all of this store; `None` where a store has no groups.
+    fn group(&self, _name: &str, _log: &str, _outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {
+        Ok(None)
+    }
 }
 
 /// Reads a log's committed records in the order of each partition.

@@ -16,5 +16,5 @@ pub use curated::Measures;
 pub use dead_letter::dead_letter;
 pub use document::{Document, DocumentError, field};
 pub(crate) use object::parse_object;
-pub use progress::{Progress, ProgressError};
+pub use progress::{Progress, ProgressError, check_partitions};
 pub use scored::{Scored, ScoredError};

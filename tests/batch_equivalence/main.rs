@@ -396,7 +396,7 @@ fn arrivals() -> Vec<Arrival> {
 
 /// How many operations of the store a start takes that finds nothing new.
 fn operations(world: &mut World, workers: usize, rules: usize) -> u64 {
-    world.curate(workers, rules, None);
+    world.curate(Crew::of(workers), rules, None);
     check(world);
     world.operations
 }
@@ -408,7 +408,7 @@ fn a_start_reads_the_snapshot_in_the_place_of_the_log_before_it() {
         let mut world = World::new(3, 1, true);
         world.arrive(&arrivals());
         world.score(None);
-        world.curate(workers, rules, None);
+        world.curate(Crew::of(workers), rules, None);
         assert!(!world.snapshot_files().is_empty());
         let with = operations(&mut world, workers, rules);
         for path in world.snapshot_files() {
@@ -430,9 +430,9 @@ fn changed_rules_begin_with_the_snapshot_where_the_reading_allows() {
         let mut world = World::new(3, 1, true);
         world.arrive(&arrivals());
         world.score(None);
-        world.curate(1, before, None);
+        world.curate(Crew::of(1), before, None);
         let files = world.snapshot_files();
-        world.curate(1, after, None);
+        world.curate(Crew::of(1), after, None);
         check(&world);
         let with = world.operations;
         let scored = world.store.committed(SCORED).len() as u64;
@@ -455,7 +455,7 @@ fn fault_without_a_directory_for_snapshots_the_stream_goes_on() {
     world.arrive(&arrivals());
     world.score(None);
     for _ in 0..2 {
-        world.curate(1, 0, None);
+        world.curate(Crew::of(1), 0, None);
         check(&world);
     }
     assert!(world.committed_rules().is_some());
@@ -467,7 +467,7 @@ fn without_a_commit_snapshots_are_of_another_time() {
     let mut old = World::new(1, 50, false);
     old.arrive(&arrivals());
     old.score(None);
-    old.curate(1, 0, None);
+    old.curate(Crew::of(1), 0, None);
     assert!(!old.snapshot_files().is_empty());
     let mut anew = World::new(1, 50, false);
     anew.snapshots_dir = old.snapshots_dir.clone();
@@ -475,10 +475,10 @@ fn without_a_commit_snapshots_are_of_another_time() {
     arrivals.reverse();
     anew.arrive(&arrivals[..60]);
     anew.score(None);
-    anew.curate(1, 0, None);
+    anew.curate(Crew::of(1), 0, None);
     check(&anew);
     anew.arrive(&arrivals[60..]);
     anew.score(None);
-    anew.curate(2, 0, None);
+    anew.curate(Crew::of(2), 0, None);
     check(&anew);
 }

@@ -17,6 +17,7 @@ mod kafka;
 mod kcat;
 mod local;
 mod model;
+mod scorers;
 mod site;
 mod skills;
 mod snapshots;
