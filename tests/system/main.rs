@@ -16,6 +16,7 @@ mod kafka;
 mod kcat;
 mod local;
 mod model;
+mod redeliver;
 mod site;
 mod skills;
 mod verify;
