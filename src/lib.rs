@@ -9,6 +9,7 @@ pub mod engine;
 pub mod feed;
 pub mod log;
 pub mod records;
+pub mod redeliver;
 pub mod score;
 pub mod skills;
 pub mod tail;

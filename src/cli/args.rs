@@ -15,6 +15,7 @@ use super::curate::CurateArgs;
 use super::failure::USAGE;
 use super::feed::FeedArgs;
 use super::losses::LossesArgs;
+use super::redeliver::RedeliverArgs;
 use super::run::RunArgs;
 use super::skills::SkillsCommand;
 use super::tail::TailArgs;
@@ -180,6 +181,8 @@ pub(super) enum Command {
     Losses(LossesArgs),
     /// Print a log: documents, scored, curated, statistics, mixture, losses, dead-letters
     Tail(TailArgs),
+    /// Feed dead letters again after a fix
+    Redeliver(RedeliverArgs),
     /// Recompute in batch what should be published, and compare it with what is
     Verify(VerifyArgs),
     /// Check configuration, directory, model, brokers and topics: a line each, with the fix

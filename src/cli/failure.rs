@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::feed::FeedError;
 use crate::log::LogError;
+use crate::redeliver::RedeliverError;
 use crate::tail::TailError;
 use crate::verify::VerifyError;
 
@@ -159,6 +160,16 @@ impl From<TailError> for Failure {
         match error {
             TailError::Log(error) => error.into(),
             TailError::Output(error) => error.into(),
+        }
+    }
+}
+
+impl From<RedeliverError> for Failure {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::Engine(error) => error.into(),
+            RedeliverError::Log(error) => error.into(),
+            RedeliverError::Stopped => Failure::Failed(error.into()),
         }
     }
 }

@@ -9,6 +9,7 @@ mod failure;
 pub mod feed;
 mod logging;
 mod losses;
+mod redeliver;
 pub mod run;
 mod signals;
 mod skills;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Feed(args) => feed::run(&cli.global, args),
         Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),
+        Command::Redeliver(args) => redeliver::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),

@@ -9,8 +9,8 @@ use super::args::Global;
 use super::failure::Failure;
 use super::stop_flag;
 use crate::config::Config;
-use crate::engine::{EngineError, Stores, configured_skills, tell_while};
-use crate::verify::{Steps, Verify, verify};
+use crate::engine::{EngineError, Steps, Stores, configured_skills, tell_while};
+use crate::verify::{Verify, verify};
 
 const EXAMPLES: &str = "\
 Examples:

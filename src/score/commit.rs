@@ -8,7 +8,7 @@ use super::pending::{Prepared, Step};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
 use crate::log::{LogError, Offsets, Record};
-use crate::records::{Scored, dead_letter};
+use crate::records::{Scored, cut, dead_letter};
 
 /// As much of a document as a dead letter keeps when it is too large for its log.
 const PREFIX_BYTES: usize = 1 << 10;
@@ -116,9 +116,7 @@ impl Logs<'_> {
     ) -> Result<(), EngineError> {
         match output.append(self.dead_letters, 0, letter.clone()) {
             Err(LogError::TooLarge { .. }) => {
-                if let Some(value) = &mut letter.value {
-                    value.truncate(PREFIX_BYTES);
-                }
+                cut(letter, PREFIX_BYTES);
                 Ok(output.append(self.dead_letters, 0, letter.clone())?)
             }
             done => Ok(done?),
@@ -236,6 +234,8 @@ mod tests {
         assert_eq!(letters.len(), 1);
         assert_eq!(letters[0].key.as_deref(), Some(&b"1"[..]));
         assert_eq!(letters[0].value.as_deref(), Some(&[b'z'; PREFIX_BYTES][..]));
+        let size = LIMIT.to_string().into_bytes();
+        assert!(letters[0].headers.contains(&("cut-from".into(), size)));
         let (name, reason) = &letters[0].headers[0];
         let reason = String::from_utf8_lossy(reason);
         assert!(

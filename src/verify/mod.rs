@@ -10,7 +10,6 @@ mod digest;
 mod published;
 mod report;
 mod stated;
-mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +17,7 @@ use std::time::Instant;
 
 use crate::config::{Sketch, Stage};
 use crate::curate::{Crew, Plan, Replay, Rules, Skills, last_progress, writer_of};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Steps};
 use crate::log::{LogError, Store};
 use crate::records::Progress;
 use compare::{Batch, compare};
@@ -26,7 +25,6 @@ use published::Published;
 use stated::{mixture_agrees, statistics};
 
 pub use report::{Corpus, Difference, Example, Report, Side};
-pub use steps::Steps;
 
 /// What to verify, and where.
 pub struct Verify {

@@ -17,6 +17,7 @@ mod kafka;
 mod kcat;
 mod local;
 mod model;
+mod redeliver;
 mod scorers;
 mod site;
 mod skills;

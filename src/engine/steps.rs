@@ -1,10 +1,10 @@
-//! What a verification is doing, for whoever waits for it.
+//! What a command that reads whole logs is doing, for whoever waits for it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::Counters;
+use super::Counters;
 
 /// The step that is being done, and how far it is. Any thread may look.
 #[derive(Debug, Default)]
@@ -23,20 +23,20 @@ struct Step {
 
 impl Steps {
     /// The next step, which will read about so many records.
-    pub(super) fn begin(&self, name: &'static str, total: u64) {
-        tracing::debug!(name, total, "verify");
+    pub(crate) fn begin(&self, name: &'static str, total: u64) {
+        tracing::debug!(name, total);
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Step { name, total };
         Counters::set(&self.counters.scored_read, 0);
         Counters::set(&self.read, 0);
     }
 
     /// One record more was read.
-    pub(super) fn read(&self) {
+    pub(crate) fn read(&self) {
         self.read.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What a replay counts in.
-    pub(super) fn counters(&self) -> Arc<Counters> {
+    pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
     }
 }
