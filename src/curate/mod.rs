@@ -31,6 +31,8 @@ use mixture::Reported;
 use publish::Outcome;
 use rules::Rules;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use rules::rules_of_progress;
 pub use rules::{Mixing, Skills};
 pub use run::{Curate, MixtureTopics, curate};
 
