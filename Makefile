@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test emulate lint bench models kafka build compiler
+.PHONY: help demo test emulate fuzz lint bench models kafka build compiler
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: compiler models ## Run every test, with a real Kafka broker and kcat, and 
 emulate: compiler models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc
 	cargo test -p riffle-kernels --lib --locked cuda:: -- --include-ignored
+
+fuzz: compiler ## Look for input that a parser minds, a minute each; SECONDS=600 for longer
+	scripts/fuzz $(SECONDS) $(TARGETS)
 
 lint: compiler ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check

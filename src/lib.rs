@@ -7,6 +7,9 @@ pub mod curate;
 mod dataflow;
 pub mod engine;
 pub mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod log;
 pub mod records;
 pub mod redeliver;

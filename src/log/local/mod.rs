@@ -8,6 +8,8 @@
 mod codec;
 mod fetcher;
 pub(super) mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod index;
 mod journal;
 pub(crate) mod layout;
