@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::config::Sketch;
 use crate::curate::rules_of_progress;
+pub use crate::curate::snapshots::{read as snapshot, write as write_snapshot};
 use crate::feed::{Head, Line, Lines, entry_of_line, open};
 pub use crate::log::local::fuzzing::{frame, index, journal, layout, payload};
 

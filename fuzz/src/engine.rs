@@ -48,6 +48,15 @@ pub const TARGETS: &[Target] = &[
         run: fuzzing::index,
     },
     Target {
+        name: "snapshot",
+        seeds: snapshots,
+        run: |bytes| {
+            with_file("snapshot", bytes, |path| {
+                fuzzing::snapshot(path);
+            })
+        },
+    },
+    Target {
         name: "configuration",
         seeds: || vec![riffle::config::DEFAULT_TOML.into(), CONFIGURATION.into()],
         run: configuration,
@@ -185,6 +194,15 @@ fn frames() -> Vec<Vec<u8>> {
     vec![payload.clone(), [sizes, &compressed].concat()]
 }
 
+fn snapshots() -> Vec<Vec<u8>> {
+    let mut seed = Vec::new();
+    with_file("snapshot", &[], |path| {
+        fuzzing::write_snapshot(path);
+        seed = std::fs::read(path).expect("a scratch file");
+    });
+    vec![seed]
+}
+
 fn frame(bytes: &[u8]) {
     with_file("frame", bytes, |path| {
         let mut options = File::options();
@@ -205,4 +223,35 @@ fn configuration(bytes: &[u8]) {
         };
         let _ = load(&sources);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A seed that is refused at its first byte would leave all behind it untried.
+    #[test]
+    fn seeds_are_sound() {
+        assert!(Document::parse(&documents()[0], DOCUMENT_BYTES_MAX).is_ok());
+        assert!(Scored::decode(&scored(&[1, 2])).is_ok());
+        assert!(
+            progress()
+                .iter()
+                .all(|bytes| Progress::decode(bytes).is_ok())
+        );
+        with_file("snapshot", &snapshots()[0], |path| {
+            assert_eq!(fuzzing::snapshot(path), Some(3));
+        });
+        let seeds = [riffle::config::DEFAULT_TOML, CONFIGURATION];
+        for seed in seeds {
+            with_file("riffle.toml", seed.as_bytes(), |path| {
+                let sources = Sources {
+                    file: Some(path.to_owned()),
+                    env: vec![("PASSWORD".into(), "none".into())],
+                    set: Vec::new(),
+                };
+                assert!(load(&sources).map_err(|error| panic!("{error}")).is_ok());
+            });
+        }
+    }
 }

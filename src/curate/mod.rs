@@ -41,12 +41,12 @@ pub use crew::{Part, take_part};
 pub(crate) use groups::{Groups, group_of};
 pub(crate) use replay::Replay;
 pub(crate) use rules::Rules;
-#[cfg(feature = "fuzzing")]
-pub(crate) use rules::rules_of_progress;
 pub use rules::{Mixing, Skills};
 pub use run::{Curate, MixtureTopics, curate};
 pub(crate) use run::{last_progress, writer_of};
 pub use snapshot::{Kept, Schedule, Snapshots, kept};
+#[cfg(feature = "fuzzing")]
+pub(crate) use {rules::rules_of_progress, snapshot::fuzzing as snapshots};
 
 /// What one worker's part of the dataflow is made of.
 struct Parts<'a, F> {

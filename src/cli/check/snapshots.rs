@@ -10,6 +10,9 @@ const WHAT: &str = "snapshot";
 
 /// A finding for each snapshot, the newest first; none where there are none.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
+    if !config.local.dir.is_dir() {
+        return Vec::new();
+    }
     let dir = config.snapshots_dir();
     let kept = match kept(&dir) {
         Ok(kept) => kept,

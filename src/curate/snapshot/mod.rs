@@ -16,6 +16,8 @@ mod entry;
 mod error;
 mod file;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod header;
 mod keeper;
 mod merge;

@@ -120,7 +120,7 @@ fn tell(tee: &mut super::Tee, told: &[Upsert<Coded>], epoch: u64) {
 
 /// Where the log is read up to at the end of an epoch.
 fn end(epoch: u64) -> u64 {
-    100 + epoch
+    900 + epoch
 }
 
 fn name(n: u64) -> Vec<u8> {
@@ -367,7 +367,8 @@ fn fault_every_flipped_bit_and_every_cut_is_noticed_and_an_older_snapshot_serves
     let told: Vec<_> = (0..30).map(|n| document(n, 0, &groups)).collect();
     site.keep(1, None, &told, &groups);
     let base = site.newest(1, &form(&groups));
-    site.keep(2, base, &[document(40, 0, &groups)], &groups);
+    let more: Vec<_> = (30..40).map(|n| document(n, 0, &groups)).collect();
+    site.keep(2, base, &more, &groups);
     let [newer, older] = &site.files()[..] else {
         panic!("two are kept")
     };
