@@ -1,50 +1,47 @@
 //! A connection between two processes, as timely uses it for one dataflow.
 //!
-//! Timely's threads panic at an error of a connection. So here an error is none: it is reported,
-//! nothing more is read or written, and the dataflow ends by the report.
+//! Timely's threads panic at an error of a connection, or at an end that was not announced. So here
+//! neither is told to them: it is reported, nothing more is read or written, and the dataflow ends
+//! by the report.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use timely::communication::allocator::zero_copy::stream::Stream;
 
+use super::ClusterError;
+use super::frames::Frames;
 use super::line::reason;
-use super::{ClusterError, TICK};
 use crate::dataflow::Threads;
-
-/// How long the other process may be at the dataflow's end before this one. Should the other have
-/// been killed, process 0 hears of it at once; this is for when all but the link is in order.
-const AHEAD_MAX: Duration = Duration::from_secs(20);
 
 pub(super) struct Link {
     process: usize,
     socket: TcpStream,
     threads: Threads,
-    state: Arc<State>,
+    traffic: Arc<Traffic>,
+    /// What has been read.
+    frames: Frames,
     is_broken: bool,
 }
 
-/// What all links of a process have in common.
+/// Bytes that went over all links of a process.
 #[derive(Default)]
-pub(super) struct State {
-    /// Set when this process's workers have come to the end.
-    pub over: AtomicBool,
-    /// Bytes that have gone out and come in.
+pub(super) struct Traffic {
     pub sent: AtomicU64,
     pub received: AtomicU64,
 }
 
 impl Link {
-    pub fn new(process: usize, socket: TcpStream, threads: Threads, state: Arc<State>) -> Self {
+    pub fn new(process: usize, socket: TcpStream, threads: Threads, traffic: Arc<Traffic>) -> Self {
         Link {
             process,
             socket,
             threads,
-            state,
+            traffic,
+            frames: Frames::default(),
             is_broken: false,
         }
     }
@@ -55,20 +52,11 @@ impl Link {
         self.threads.report(lost.into());
     }
 
-    /// Waits for this process's workers to come to the end that the other's have reached. If they
-    /// do not, this never returns: the thread that reads must not, for it would panic.
-    fn wait_for_the_end(&self) {
-        let since = Instant::now();
-        while !self.state.over.load(Ordering::Acquire) {
-            if since.elapsed() > AHEAD_MAX && !self.threads.failed() {
-                self.report("it has closed a connection".to_owned());
-            }
-            if self.threads.failed() {
-                loop {
-                    thread::park();
-                }
-            }
-            thread::sleep(TICK);
+    /// Reports why there is nothing more to read. Never returns: the thread that reads would panic.
+    fn end(&self, reason: String) -> ! {
+        self.report(reason);
+        loop {
+            thread::park();
         }
     }
 }
@@ -77,24 +65,19 @@ impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.read(buffer) {
-                Ok(0) => break,
+                Ok(0) if self.frames.are_over() => return Ok(0),
+                Ok(0) => self.end(reason(&io::ErrorKind::UnexpectedEof.into())),
                 Ok(read) => {
-                    self.state
+                    self.frames.follow(&buffer[..read]);
+                    self.traffic
                         .received
                         .fetch_add(read as u64, Ordering::Relaxed);
                     return Ok(read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if !self.state.over.load(Ordering::Acquire) {
-                        self.report(reason(&error));
-                    }
-                    break;
-                }
+                Err(error) => self.end(reason(&error)),
             }
         }
-        self.wait_for_the_end();
-        Ok(0)
     }
 }
 
@@ -109,7 +92,7 @@ impl Write for Link {
                 // Whoever writes all of something tries an interrupted write again.
                 written => {
                     let bytes = *written.as_ref().unwrap_or(&0);
-                    self.state.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+                    self.traffic.sent.fetch_add(bytes as u64, Ordering::Relaxed);
                     return written;
                 }
             }
@@ -128,7 +111,8 @@ impl Stream for Link {
             process: self.process,
             socket: self.socket.try_clone()?,
             threads: self.threads.clone(),
-            state: Arc::clone(&self.state),
+            traffic: Arc::clone(&self.traffic),
+            frames: self.frames.clone(),
             is_broken: self.is_broken,
         })
     }

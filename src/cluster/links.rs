@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use timely::communication::allocator::ProcessBuilder;
 use timely::communication::allocator::zero_copy::initialize::{
     CommsGuard, initialize_networking_from_sockets,
@@ -16,9 +17,9 @@ use timely::communication::{AllocatorBuilder, Hooks};
 
 use super::accept::accept;
 use super::line::{Line, Next};
-use super::link::{Link, State};
+use super::link::{Link, Traffic};
 use super::message::{First, Message, send};
-use super::{ClusterError, Place, TICK};
+use super::{ClusterError, Place, SILENCE_MAX, TICK};
 use crate::dataflow::Threads;
 use crate::engine::EngineError;
 
@@ -112,11 +113,11 @@ impl Links {
         workers: usize,
         threads: &Threads,
     ) -> Result<(Vec<AllocatorBuilder>, Running), ClusterError> {
-        let state = Arc::new(State::default());
+        let traffic = Arc::new(Traffic::default());
         let process = self.process;
         let failed = |source| ClusterError::Connection { process, source };
         let link = |(process, socket): (usize, Option<TcpStream>)| {
-            let link = |socket| Link::new(process, socket, threads.clone(), Arc::clone(&state));
+            let link = |socket| Link::new(process, socket, threads.clone(), Arc::clone(&traffic));
             socket.map(link)
         };
         let links = self.sockets.into_iter().enumerate().map(link).collect();
@@ -135,7 +136,7 @@ impl Links {
         }
         let running = Running {
             lines: self.lines,
-            state,
+            traffic,
             guard,
         };
         Ok((
@@ -233,24 +234,33 @@ fn watch(line: &Line, stopping: &Stopping, threads: &Threads) -> Result<(), Engi
 /// What serves the links while the workers run.
 pub struct Running {
     lines: Vec<Arc<Line>>,
-    state: Arc<State>,
+    traffic: Arc<Traffic>,
     guard: CommsGuard,
 }
 
 impl Running {
     /// Says that this process's workers are through.
     pub fn workers_are_through(&self) {
-        self.state.over.store(true, Ordering::Release);
         self.lines.iter().for_each(|line| line.say(&Message::Done));
     }
 
     /// Waits until all has been sent and received; after a failure there is no end of that.
     pub fn end(self, failed: bool) {
-        match failed {
-            false => drop(self.guard),
-            true => mem::forget(self.guard),
+        if failed {
+            return mem::forget(self.guard);
         }
-        let [sent, received] = [&self.state.sent, &self.state.received];
+        let (through, wait) = bounded::<()>(0);
+        let guard = self.guard;
+        thread::spawn(move || {
+            drop(guard);
+            drop(through);
+        });
+        if wait.recv_timeout(SILENCE_MAX) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(
+                "another process has not closed its connections; all it had to say is here"
+            );
+        }
+        let Traffic { sent, received } = &*self.traffic;
         let [sent, received] = [sent, received].map(|bytes| bytes.load(Ordering::Relaxed));
         tracing::debug!(sent, received, "bytes to and from the other processes");
     }

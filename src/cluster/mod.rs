@@ -13,6 +13,7 @@
 
 mod accept;
 mod error;
+mod frames;
 mod leader;
 mod lifeline;
 mod line;
