@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::Chunks;
 use crate::density::document::Side;
 use crate::density::guard::quota;
 use crate::density::messages::Crowd;
@@ -37,8 +37,8 @@ type Select = Worker<Item, fn(&Item, DocumentHash) -> View>;
 pub(super) struct Band {
     select: Select,
     index: u32,
-    /// By slot, the number in the selection plus one, or 0.
-    numbers: Chunks<u32>,
+    /// The numbers in the selection of the documents inside, by slot.
+    numbers: HashMap<u32, u32>,
     /// Numbers that are free, and the first that was never given.
     free: Vec<u32>,
     end: u32,
@@ -61,7 +61,7 @@ impl Band {
         Band {
             select: Worker::new(view, Stage::new(quota(rate), 0), index, peers),
             index,
-            numbers: Chunks::new(),
+            numbers: HashMap::new(),
             free: Vec::new(),
             end: SIDES.len() as u32,
             held: [0; 3],
@@ -69,12 +69,6 @@ impl Band {
             told: Vec::new(),
             net: Vec::new(),
         }
-    }
-
-    /// Asks for the memory of a document's number.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, slot: u32) {
-        self.numbers.prefetch(slot as usize);
     }
 
     /// Takes in that a document goes from one side to another, or has another key inside.
@@ -99,7 +93,8 @@ impl Band {
                 record,
             });
         } else if from == Side::Inside {
-            let number = std::mem::take(&mut self.numbers[slot as usize]) - 1;
+            let number = self.numbers.remove(&slot);
+            let number = number.expect("what is inside has a number");
             self.free.push(number);
             let record = Item::default();
             self.changes.push(Change {
@@ -113,16 +108,12 @@ impl Band {
 
     /// The number of a document inside; a new one if it has none.
     fn number(&mut self, slot: u32) -> u32 {
-        self.numbers.reach(slot as usize);
-        let number = &mut self.numbers[slot as usize];
-        if *number == 0 {
-            let vacant = self.free.pop();
-            *number = 1 + vacant.unwrap_or_else(|| {
+        *self.numbers.entry(slot).or_insert_with(|| {
+            self.free.pop().unwrap_or_else(|| {
                 self.end += 1;
                 self.end - 1
-            });
-        }
-        *number - 1
+            })
+        })
     }
 
     /// All changes are here: begins to look for the cut.
@@ -149,7 +140,7 @@ impl Band {
         }
         self.select.apply(&self.changes);
         self.changes.clear();
-        self.changes.shrink_to(1 << 16);
+        self.changes.shrink_to(1 << 14);
         self.select.close();
     }
 
@@ -190,7 +181,7 @@ impl Band {
                 changed(slot);
             }
         }
-        told.shrink_to(1 << 16);
+        told.shrink_to(1 << 14);
         drop(self.select.summaries());
     }
 
@@ -211,7 +202,7 @@ impl Band {
 
     pub(super) fn bytes(&self) -> usize {
         self.select.bytes()
-            + self.numbers.bytes()
+            + self.numbers.allocation_size()
             + self.free.capacity() * size_of::<u32>()
             + self.changes.capacity() * size_of::<Change<Item>>()
             + self.told.capacity() * size_of::<(u32, u32)>()

@@ -234,6 +234,6 @@ impl<R: Record, C> Members<R, C> {
 /// The vector, empty, without the room that one huge epoch (a replay) made it have.
 fn emptied<T>(mut vector: Vec<T>) -> Vec<T> {
     vector.clear();
-    vector.shrink_to(1 << 16);
+    vector.shrink_to(1 << 14);
     vector
 }

@@ -209,7 +209,6 @@ impl<R: Record> Sides<'_, R> {
     fn prefetch(&self, packed: &Packed) {
         if packed.side() == Side::Inside {
             self.slots.columns.prefetch(packed.slot as usize);
-            self.band.prefetch(packed.slot);
         }
     }
 
