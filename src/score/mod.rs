@@ -24,6 +24,7 @@ use commit::Outcome;
 use pending::Prepared;
 
 pub use embedder::Embedder;
+pub(crate) use run::last_progress;
 pub use run::{Score, Scorer, score};
 
 /// What the dataflow is made of.

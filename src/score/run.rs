@@ -81,11 +81,7 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         [&*score.scored, &*score.dead_letters],
     );
     let writer = score.scored_store.writer(&name, &logs)?;
-    let progress = writer.position().map(Progress::decode).transpose();
-    let progress = progress.map_err(|source| EngineError::Progress {
-        writer: name,
-        source,
-    })?;
+    let progress = progress_of(writer.position(), name)?;
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }
@@ -141,6 +137,23 @@ pub fn score(score: Score) -> Result<(), EngineError> {
         commit: commit_pool(commit, &threads),
     };
     run(reader, pools, score.batch_tokens, score.counters, threads)
+}
+
+/// Where the scorer of a log stands, which goes on undisturbed; `None` before its first commit.
+///
+/// # Errors
+/// The store's, and [`EngineError::Progress`] when the position does not read.
+pub(crate) fn last_progress(
+    store: &dyn Store,
+    scored: &str,
+) -> Result<Option<Progress>, EngineError> {
+    let name = writer_of(scored);
+    progress_of(store.position(&name)?.as_deref(), name)
+}
+
+fn progress_of(position: Option<&[u8]>, writer: String) -> Result<Option<Progress>, EngineError> {
+    let progress = position.map(Progress::decode).transpose();
+    progress.map_err(|source| EngineError::Progress { writer, source })
 }
 
 /// What scored records say that they come from: all that has a part in their measurements.

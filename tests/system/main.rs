@@ -19,4 +19,5 @@ mod model;
 mod redeliver;
 mod site;
 mod skills;
+mod takedown;
 mod verify;
