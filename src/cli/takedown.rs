@@ -14,7 +14,7 @@ use crate::takedown::{Takedown, takedown};
 
 const EXAMPLES: &str = "\
 Examples:
-    riffle takedown page-17 page-18             append the takedowns; the running engine does the rest
+    riffle takedown page-17 page-18             append the takedowns
     riffle takedown --wait - < ids.txt          ids of a file, one a line; end when all is complete
     riffle takedown --status page-17            how far it has come, without appending
 
