@@ -16,4 +16,5 @@ pub mod redeliver;
 pub mod score;
 pub mod skills;
 pub mod tail;
+pub mod takedown;
 pub mod verify;

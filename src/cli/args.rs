@@ -19,6 +19,7 @@ use super::redeliver::RedeliverArgs;
 use super::run::RunArgs;
 use super::skills::SkillsCommand;
 use super::tail::TailArgs;
+use super::takedown::TakedownArgs;
 use super::verify::VerifyArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
@@ -181,6 +182,8 @@ pub(super) enum Command {
     Losses(LossesArgs),
     /// Print a log: documents, scored, curated, statistics, mixture, losses, dead-letters
     Tail(TailArgs),
+    /// Take documents down, and tell how far that has come
+    Takedown(TakedownArgs),
     /// Feed dead letters again after a fix
     Redeliver(RedeliverArgs),
     /// Recompute in batch what should be published, and compare it with what is

@@ -14,6 +14,7 @@ pub mod run;
 mod signals;
 mod skills;
 pub mod tail;
+mod takedown;
 mod verify;
 
 use self::args::Command;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Feed(args) => feed::run(&cli.global, args),
         Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),
+        Command::Takedown(args) => takedown::run(&cli.global, args),
         Command::Redeliver(args) => redeliver::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),

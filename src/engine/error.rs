@@ -1,5 +1,8 @@
 //! What stops the engine.
 
+use std::io;
+use std::path::PathBuf;
+
 use super::mixing::MixtureError;
 use crate::cluster::ClusterError;
 use crate::log::{LogError, Position};
@@ -91,6 +94,14 @@ pub enum EngineError {
          score.encoder = \"models/all-MiniLM-L6-v2\", or remove the stage"
     )]
     NoEncoder,
+    /// The directory of snapshots cannot be read.
+    #[error("{path}: {source}")]
+    Snapshots {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A scored record has no codes, or codes of another sketch.
     #[error("{}", codes_text(log, *position, *found, *wanted))]
     Codes {

@@ -102,6 +102,16 @@ pub trait Store: Send + Sync {
     /// not, goes on undisturbed.
     fn position(&self, writer: &str) -> Result<Option<Vec<u8>>>;
 
+    /// How far the group of this name has read, and what the writer of its name had; its members go
+    /// on undisturbed.
+    fn kept(&self, group: &str) -> Result<Kept> {
+        let alone = self.position(group)?;
+        Ok(Kept {
+            offsets: None,
+            alone,
+        })
+    }
+
     /// A place in the group of this name, whose members share the partitions of `log` and append to
     /// `outputs`, all of this store; `None` where a store has no groups.
     fn group(&self, _name: &str, _log: &str, _outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {

@@ -140,3 +140,6 @@ const REDELIVERED: &str = "riffle-redelivered";
 fn told(place: Position) -> Vec<u8> {
     place.to_string().into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

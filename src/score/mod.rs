@@ -27,6 +27,7 @@ use commit::Outcome;
 use pending::Prepared;
 
 pub use embedder::Embedder;
+pub(crate) use run::committed;
 pub use run::{Score, Scorer, score};
 
 /// What the dataflow is made of.

@@ -14,7 +14,7 @@ use super::work::{Run, Work};
 use crate::config::FieldPath;
 use crate::dataflow::Until;
 use crate::engine::{Counters, EngineError};
-use crate::log::{Layout, Offsets, Store};
+use crate::log::{Kept, Layout, Offsets, Store};
 use crate::records::Progress;
 
 /// The name of the scorer's writer, or of the group of scorers. It names the log, since on one
@@ -95,11 +95,7 @@ pub fn score(score: Score) -> Result<(), EngineError> {
 fn alone(score: Score, name: String, partitions: u16) -> Result<(), EngineError> {
     let logs = [&*score.scored, &*score.dead_letters];
     let writer = score.scored_store.writer(&name, &logs)?;
-    let progress = writer.position().map(Progress::decode).transpose();
-    let progress = progress.map_err(|source| EngineError::Progress {
-        writer: name,
-        source,
-    })?;
+    let progress = progress_of(writer.position(), name)?;
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }
@@ -110,6 +106,23 @@ fn alone(score: Score, name: String, partitions: u16) -> Result<(), EngineError>
         stop: Arc::default(),
     };
     Work::new(score).run(run)
+}
+
+/// How far the scorers of a log have committed, who go on undisturbed; `None` before the first
+/// commit.
+///
+/// # Errors
+/// The store's, and [`EngineError::Progress`] when the position does not read.
+pub(crate) fn committed(store: &dyn Store, scored: &str) -> Result<Option<Offsets>, EngineError> {
+    let name = writer_of(scored);
+    let Kept { offsets, alone } = store.kept(&name)?;
+    let alone = progress_of(alone.as_deref(), name)?;
+    Ok(offsets.or(alone.map(|progress| progress.offsets)))
+}
+
+fn progress_of(position: Option<&[u8]>, writer: String) -> Result<Option<Progress>, EngineError> {
+    let progress = position.map(Progress::decode).transpose();
+    progress.map_err(|source| EngineError::Progress { writer, source })
 }
 
 /// The partitions of the documents log, which the scored log must have too.

@@ -22,4 +22,5 @@ mod scorers;
 mod site;
 mod skills;
 mod snapshots;
+mod takedown;
 mod verify;

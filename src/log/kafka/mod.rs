@@ -25,7 +25,9 @@ use group::KafkaGroup;
 use reader::KafkaReader;
 use writer::KafkaWriter;
 
-use super::{Fetcher, Group, Layout, LogError, Offsets, Position, Reader, Result, Store, Writer};
+use super::{
+    Fetcher, Group, Kept, Layout, LogError, Offsets, Position, Reader, Result, Store, Writer,
+};
 
 /// The compacted topic that holds every writer's position, under the writer's name.
 pub const PROGRESS_TOPIC: &str = "riffle-progress";
@@ -168,6 +170,13 @@ impl Store for KafkaStore {
         match self.partitions(PROGRESS_TOPIC)? {
             None => Ok(None),
             Some(_) => progress::read(&self.cluster, writer, self.options.timeout),
+        }
+    }
+
+    fn kept(&self, group: &str) -> Result<Kept> {
+        match self.partitions(PROGRESS_TOPIC)? {
+            None => Ok(Kept::default()),
+            Some(_) => group::kept_of(&self.cluster, self.options, group),
         }
     }
 

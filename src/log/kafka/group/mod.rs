@@ -225,16 +225,21 @@ impl Group for KafkaGroup {
     }
 
     fn kept(&mut self) -> Result<Kept> {
-        let name = self.name.as_bytes();
-        let of_group = |key: &[u8]| key == name || kept::partition_in(&self.name, key).is_some();
-        let mut read = progress::read_where(&self.cluster, self.options.timeout, of_group)?;
-        let alone = read.remove(name);
-        let records = read
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()));
-        let offsets = kept::read(&self.name, records);
-        Ok(Kept { offsets, alone })
+        kept_of(&self.cluster, self.options, &self.name)
     }
+}
+
+/// What is kept beside the offsets of the group of this name.
+pub fn kept_of(cluster: &Cluster, options: TopicOptions, group: &str) -> Result<Kept> {
+    let name = group.as_bytes();
+    let of_group = |key: &[u8]| key == name || kept::partition_in(group, key).is_some();
+    let mut read = progress::read_where(cluster, options.timeout, of_group)?;
+    let alone = read.remove(name);
+    let records = read
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()));
+    let offsets = kept::read(group, records);
+    Ok(Kept { offsets, alone })
 }
 
 impl Drop for KafkaGroup {
