@@ -25,5 +25,7 @@ mod faults;
 mod follower;
 mod ledger;
 mod load;
+mod outage;
+mod overload;
 mod process;
 mod soak;
