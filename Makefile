@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test emulate lint bench models kafka build compiler soak
+.PHONY: help demo test emulate fuzz lint bench models kafka build compiler soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ soak: compiler models ## Stream through faults for RIFFLE_SOAK_SECONDS (600): ki
 emulate: compiler models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc
 	cargo test -p riffle-kernels --lib --locked cuda:: -- --include-ignored
+
+fuzz: compiler ## Look for input that a parser minds, a minute each; SECONDS=600 for longer
+	scripts/fuzz $(SECONDS) $(TARGETS)
 
 lint: compiler ## Check formatting, lints and dependencies
 	cargo fmt --all -- --check

@@ -339,7 +339,7 @@ fn the_schema_states_the_limits_that_are_enforced() {
             limits += 1;
         }
     }
-    assert_eq!(limits, 15);
+    assert_eq!(limits, 17);
 }
 
 #[test]

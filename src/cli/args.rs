@@ -11,12 +11,15 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::config::ConfigCommand;
+use super::curate::CurateArgs;
 use super::failure::USAGE;
 use super::feed::FeedArgs;
 use super::losses::LossesArgs;
+use super::redeliver::RedeliverArgs;
 use super::run::RunArgs;
 use super::skills::SkillsCommand;
 use super::tail::TailArgs;
+use super::verify::VerifyArgs;
 use crate::config::{ConfigError, Loaded, Sources, load};
 
 const AFTER_HELP: &str = "\
@@ -26,8 +29,8 @@ Without a configuration file riffle works on local logs under ./riffle-data. Wit
 A value comes from, later ones winning: the defaults, the file, the environment
 (RIFFLE__SCORE__MAX_TOKENS=512), --set score.max_tokens=512.
 
-Exit codes: 0 done, 1 failed while running, 2 usage, 69 broker, device or model unavailable,
-78 configuration.";
+Exit codes: 0 done, 1 failed while running, 2 usage, 65 verified and not equal, 69 broker, device or
+model unavailable, 75 another process of the cluster has ended, 78 configuration.";
 
 /// A streaming data-curation engine for language-model pre-training.
 #[derive(Debug, Parser)]
@@ -171,13 +174,17 @@ pub(super) enum Command {
     /// Only score: measure documents once, and keep what was found in the scored log
     Score(RunArgs),
     /// Only curate: keep the curated set up to date with the scored log
-    Curate(RunArgs),
+    Curate(CurateArgs),
     /// Read files into the documents log
     Feed(FeedArgs),
     /// Append a trainer's losses to the losses log
     Losses(LossesArgs),
     /// Print a log: documents, scored, curated, statistics, mixture, losses, dead-letters
     Tail(TailArgs),
+    /// Feed dead letters again after a fix
+    Redeliver(RedeliverArgs),
+    /// Recompute in batch what should be published, and compare it with what is
+    Verify(VerifyArgs),
     /// Check configuration, directory, model, brokers and topics: a line each, with the fix
     Check(CheckArgs),
     /// Print the configuration: in effect, by default, or its schema

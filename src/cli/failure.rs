@@ -4,20 +4,27 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
+use crate::cluster::{ClusterError, GaveUp};
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::feed::FeedError;
 use crate::log::LogError;
+use crate::redeliver::RedeliverError;
 use crate::tail::TailError;
+use crate::verify::VerifyError;
 
 /// The command line, or a variable beside it, cannot be understood; as clap has it.
 pub(super) const USAGE: u8 = 2;
 /// Failed while running.
 const FAILED: u8 = 1;
+/// What is published is not what should be; EX_DATAERR of sysexits.h.
+const DIFFERENT: u8 = 65;
+/// Another process of the cluster has ended; EX_TEMPFAIL of sysexits.h, since a further start may do.
+pub(super) const ANOTHER_ENDED: u8 = 75;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
-const UNAVAILABLE: u8 = 69;
+pub(super) const UNAVAILABLE: u8 = 69;
 /// The configuration cannot be used; EX_CONFIG of sysexits.h.
-const CONFIGURATION: u8 = 78;
+pub(super) const CONFIGURATION: u8 = 78;
 
 /// Any error, as others hand it over.
 pub type AnyError = Box<dyn Error + Send + Sync>;
@@ -40,12 +47,21 @@ pub enum Failure {
     /// Something failed on the way.
     #[error("{0}")]
     Failed(AnyError),
+    /// Another process of the cluster has ended.
+    #[error("{0}")]
+    AnotherEnded(AnyError),
+    /// A supervised process has ended, with this exit code.
+    #[error("{0}")]
+    GaveUp(AnyError, u8),
     /// Standard output cannot be written.
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
     /// The command has printed what is wrong itself: something failed on the way.
     #[error("not everything was done")]
     Reported,
+    /// The command has printed itself what is published and should not be, or the reverse.
+    #[error("what is published is not what should be")]
+    ReportedDifference,
     /// The command has printed what is wrong itself: the configuration.
     #[error("the configuration cannot be used")]
     ReportedConfig,
@@ -60,7 +76,10 @@ impl Failure {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
+            Failure::AnotherEnded(_) => ANOTHER_ENDED,
+            Failure::GaveUp(_, code) => *code,
             Failure::Usage(_) => USAGE,
+            Failure::ReportedDifference => DIFFERENT,
             Failure::Unavailable(_) | Failure::ReportedUnavailable => UNAVAILABLE,
             Failure::Config(_) | Failure::Unfit(_) | Failure::ReportedConfig => CONFIGURATION,
         }
@@ -69,13 +88,18 @@ impl Failure {
     /// What is printed on standard error, or `None` if nothing is left to say.
     pub fn report(&self, colored: bool) -> Option<String> {
         match self {
-            Failure::Reported | Failure::ReportedConfig | Failure::ReportedUnavailable => None,
+            Failure::Reported
+            | Failure::ReportedDifference
+            | Failure::ReportedConfig
+            | Failure::ReportedUnavailable => None,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Config(error) => Some(error.report(colored)),
             Failure::Unfit(error)
             | Failure::Usage(error)
             | Failure::Unavailable(error)
-            | Failure::Failed(error) => Some(with_causes(error.as_ref(), colored)),
+            | Failure::Failed(error)
+            | Failure::AnotherEnded(error)
+            | Failure::GaveUp(error, _) => Some(with_causes(error.as_ref(), colored)),
             Failure::Output(_) => Some(with_causes(self, colored)),
         }
     }
@@ -85,6 +109,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Log(error) => error.into(),
+            EngineError::Cluster(error) => error.into(),
             EngineError::Model(_) | EngineError::NoDocuments { .. } => {
                 Failure::Unavailable(error.into())
             }
@@ -95,6 +120,27 @@ impl From<EngineError> for Failure {
             | EngineError::Centroids(_) => Failure::Unfit(error.into()),
             other => Failure::Failed(other.into()),
         }
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Listen { .. } => Failure::Unavailable(error.into()),
+            ClusterError::Refused { .. } => Failure::Unfit(error.into()),
+            error if error.is_of_another() => Failure::AnotherEnded(error.into()),
+            other => Failure::Failed(other.into()),
+        }
+    }
+}
+
+impl From<GaveUp> for Failure {
+    fn from(error: GaveUp) -> Self {
+        let code = match &error {
+            GaveUp::Start(_) => FAILED,
+            GaveUp::Ended { code, .. } => *code,
+        };
+        Failure::GaveUp(error.into(), code)
     }
 }
 
@@ -114,6 +160,27 @@ impl From<TailError> for Failure {
         match error {
             TailError::Log(error) => error.into(),
             TailError::Output(error) => error.into(),
+        }
+    }
+}
+
+impl From<RedeliverError> for Failure {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::Engine(error) => error.into(),
+            RedeliverError::Log(error) => error.into(),
+            RedeliverError::Stopped => Failure::Failed(error.into()),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Engine(error) => error.into(),
+            VerifyError::Log(error) => error.into(),
+            VerifyError::NothingCommitted { .. } => Failure::Unavailable(error.into()),
+            VerifyError::Stopped => Failure::Failed(error.into()),
         }
     }
 }

@@ -4,14 +4,17 @@ mod args;
 mod check;
 mod completions;
 mod config;
+mod curate;
 mod failure;
 pub mod feed;
 mod logging;
 mod losses;
+mod redeliver;
 pub mod run;
 mod signals;
 mod skills;
 pub mod tail;
+mod verify;
 
 use self::args::Command;
 use crate::engine::Halves;
@@ -28,10 +31,12 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(&cli.global, args, Halves::Both),
         Command::Score(args) => run::run(&cli.global, args, Halves::Score),
-        Command::Curate(args) => run::run(&cli.global, args, Halves::Curate),
+        Command::Curate(args) => curate::run(&cli.global, args),
         Command::Feed(args) => feed::run(&cli.global, args),
         Command::Losses(args) => losses::run(&cli.global, args),
         Command::Tail(args) => tail::run(&cli.global, args),
+        Command::Redeliver(args) => redeliver::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Config(command) => config::run(&cli.global, command),
         Command::Skills(command) => skills::run(&cli.global, command),

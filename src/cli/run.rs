@@ -7,7 +7,8 @@ use clap::Args;
 use super::args::Global;
 use super::failure::Failure;
 use super::stop_flag;
-use crate::engine::{self, Halves, RunOptions};
+use crate::config::Loaded;
+use crate::engine::{self, Halves, RunOptions, Summary};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +36,17 @@ pub struct RunArgs {
 pub(super) fn run(global: &Global, args: &RunArgs, halves: Halves) -> Result<(), Failure> {
     let loaded = global.load()?;
     let stop = stop_flag()?;
+    announce(&loaded);
+    let options = RunOptions {
+        halves,
+        until_end: args.until_end,
+    };
+    let summary = engine::run(&loaded.config, options, &stop)?;
+    sum_up(&summary, args.json)
+}
+
+/// Says what runs.
+pub(super) fn announce(loaded: &Loaded) {
     let config = &loaded.config;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -45,14 +57,13 @@ pub(super) fn run(global: &Global, args: &RunArgs, halves: Halves) -> Result<(),
         local_dir = %config.local.dir.display(),
         "riffle"
     );
-    let options = RunOptions {
-        halves,
-        until_end: args.until_end,
-    };
-    let summary = engine::run(&loaded.config, options, &stop)?;
+}
+
+/// Says what was done.
+pub(super) fn sum_up(summary: &Summary, as_json: bool) -> Result<(), Failure> {
     tracing::info!("{summary}");
-    if args.json {
-        let json = serde_json::to_string(&summary).expect("numbers can be written as JSON");
+    if as_json {
+        let json = serde_json::to_string(summary).expect("numbers can be written as JSON");
         writeln!(io::stdout(), "{json}")?;
     }
     Ok(())

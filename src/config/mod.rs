@@ -124,6 +124,16 @@ impl Config {
         ]
     }
 
+    /// Where snapshots of the live documents lie: a directory for each curated log.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        let kind = match self.curated.log {
+            LogKind::Local => "local",
+            LogKind::Kafka => "kafka",
+        };
+        let name = format!("{kind}-{}", self.curated.topic);
+        self.local.dir.join("snapshots").join(name)
+    }
+
     /// Whether any log is of this kind.
     pub fn uses(&self, kind: LogKind) -> bool {
         self.log_kinds().iter().any(|(_, used)| *used == kind)
@@ -134,7 +144,7 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Local {
-    /// The directory of the local logs, and of the mirror of scored records.
+    /// The directory of the local logs, of the mirror of scored records, and of snapshots.
     #[serde(deserialize_with = "values::path")]
     pub dir: PathBuf,
 }
@@ -326,6 +336,18 @@ pub struct Curate {
     #[serde(deserialize_with = "values::within::<1, 3_600_000, _, _>")]
     #[schemars(range(min = 1, max = 3_600_000))]
     pub epoch_ms: u32,
+    /// Whether snapshots of the live documents are kept under `local.dir`: a restart then reads only
+    /// the scored log behind the last one.
+    pub snapshots: bool,
+    /// After how long a snapshot is made if anything has come since the last, in seconds.
+    #[serde(deserialize_with = "values::within::<1, 31_536_000, _, _>")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub snapshot_interval_s: u32,
+    /// How many scored records at least must have come for a snapshot before that time; and a
+    /// quarter of the live documents.
+    #[serde(deserialize_with = "values::within::<1, { i64::MAX }, _, _>")]
+    #[schemars(range(min = 1))]
+    pub snapshot_records_min: u64,
 }
 
 impl Default for Curate {
@@ -333,6 +355,9 @@ impl Default for Curate {
         Curate {
             workers: 1,
             epoch_ms: 1000,
+            snapshots: true,
+            snapshot_interval_s: 600,
+            snapshot_records_min: 100_000,
         }
     }
 }

@@ -31,6 +31,16 @@ pub struct Changes {
     pub replaced: usize,
     /// How documents were drawn that enter, by place, ascending; empty without density.
     draws: Vec<(Position, Draw)>,
+    /// Documents that stay, and may have another skill.
+    renamed: Option<Renamed>,
+}
+
+/// Documents whose skills other rules named.
+struct Renamed {
+    /// Their places; ascending.
+    places: Vec<Position>,
+    /// What named their skills.
+    by: Groups,
 }
 
 impl Changes {
@@ -49,27 +59,28 @@ impl Changes {
             withdrawn: positions(removed),
             replaced,
             draws,
+            renamed: None,
         }
     }
 
     /// What must be published to get from the documents kept before, their places ascending, to
-    /// those that these changes admit.
-    pub fn since(self, before: &[Position]) -> Self {
+    /// those that these changes admit; `named` is what named their skills, if that has changed.
+    pub fn since(self, before: &[Position], named: Option<Groups>) -> Self {
         let withdrawn = before
             .iter()
             .filter(|place| self.admitted.binary_search(place).is_err())
             .copied()
             .collect();
-        let admitted = self
+        let (stay, admitted) = self
             .admitted
             .into_iter()
-            .filter(|place| before.binary_search(place).is_err())
-            .collect();
+            .partition(|place| before.binary_search(place).is_ok());
         Changes {
             admitted,
             withdrawn,
             replaced: 0,
             draws: self.draws,
+            renamed: named.map(|by| Renamed { places: stay, by }),
         }
     }
 
@@ -85,18 +96,37 @@ impl Changes {
         append: &mut dyn FnMut(Record) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let both = self.admitted.iter().chain(&self.withdrawn);
-        let mut places: Vec<Position> = both.copied().collect();
+        let renamed = self.renamed.iter().flat_map(|it| &it.places);
+        let mut places: Vec<Position> = both.chain(renamed).copied().collect();
         places.sort_unstable();
         let mut failed = Ok(());
         scored.fetch(&places, &mut |position, record| {
             if failed.is_ok() {
-                let leaves = self.withdrawn.binary_search(&position).is_ok();
-                let draw = self.draw(position);
-                let published = curated_record(record, groups, leaves, draw, epoch);
-                failed = published.and_then(&mut *append);
+                failed = self.append_one(position, record, groups, epoch, append);
             }
         })?;
         failed
+    }
+
+    fn append_one(
+        &self,
+        position: Position,
+        record: Record,
+        groups: &Groups,
+        epoch: u64,
+        append: &mut dyn FnMut(Record) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        if let Some(renamed) = &self.renamed
+            && renamed.places.binary_search(&position).is_ok()
+        {
+            let scored = Scored::decode(record.value.as_deref().unwrap_or_default())?;
+            if groups.skill(&scored) == renamed.by.skill(&scored) {
+                return Ok(());
+            }
+        }
+        let leaves = self.withdrawn.binary_search(&position).is_ok();
+        let draw = self.draw(position);
+        append(curated_record(record, groups, leaves, draw, epoch)?)
     }
 
     fn draw(&self, position: Position) -> Option<Draw> {
@@ -116,17 +146,12 @@ fn curated_record(
     epoch: u64,
 ) -> Result<Record, EngineError> {
     let value = match scored.value.as_deref() {
-        Some(bytes) if !leaves => {
-            let scored = Scored::decode(bytes)?;
-            let skill = groups.skill(&scored);
-            let measures = Measures {
-                skill: skill.as_deref(),
-                density: draw.map(|draw| draw.density),
-                weight: draw.map(|draw| draw.weight),
-                ..Measures::new(&scored, epoch)
-            };
-            Some(measures.add_to(scored.document))
-        }
+        Some(bytes) if !leaves => Some(curated_document(
+            &Scored::decode(bytes)?,
+            groups,
+            draw,
+            epoch,
+        )),
         _ => None,
     };
     let headers = vec![("riffle-epoch".to_owned(), epoch.to_string().into_bytes())];
@@ -135,6 +160,23 @@ fn curated_record(
         value,
         headers,
     })
+}
+
+/// The document as it is published, admitted in `epoch`.
+pub fn curated_document(
+    scored: &Scored<'_>,
+    groups: &Groups,
+    draw: Option<Draw>,
+    epoch: u64,
+) -> Vec<u8> {
+    let skill = groups.skill(scored);
+    let measures = Measures {
+        skill: skill.as_deref(),
+        density: draw.map(|draw| draw.density),
+        weight: draw.map(|draw| draw.weight),
+        ..Measures::new(scored, epoch)
+    };
+    measures.add_to(scored.document)
 }
 
 fn drawn(change: &Change<Kept>) -> Option<(Position, Draw)> {
@@ -162,7 +204,7 @@ mod tests {
             admitted: vec![place(2), place(3)],
             ..Changes::default()
         };
-        let changes = now.since(&[place(1), place(2), place(5)]);
+        let changes = now.since(&[place(1), place(2), place(5)], None);
         assert_eq!(changes.admitted, [place(3)]);
         assert_eq!(changes.withdrawn, [place(1), place(5)]);
     }

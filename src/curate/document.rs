@@ -23,6 +23,18 @@ pub trait Document: Clone + Default + ExchangeData {
     /// [`FactsError`] when the record lacks what is needed.
     fn of(facts: Facts, scored: &Scored<'_>, reading: &Reading) -> Result<Self, FactsError>;
 
+    /// The same document from its facts and codes.
+    fn restored(facts: Facts, codes: impl Iterator<Item = u16>) -> Self;
+
+    /// What all stages see.
+    fn facts(&self) -> &Facts;
+
+    /// What the sketch counts; nothing where no stage does.
+    fn codes(&self) -> &[u16];
+
+    /// The same, to be changed.
+    fn facts_mut(&mut self) -> &mut Facts;
+
     /// What the rules keep of the live documents under what a trainer reports, as outcomes to
     /// publish; `first` is the number of the first epoch.
     fn keep<'s>(
@@ -36,6 +48,22 @@ pub trait Document: Clone + Default + ExchangeData {
 impl Document for Facts {
     fn of(facts: Facts, _: &Scored<'_>, _: &Reading) -> Result<Self, FactsError> {
         Ok(facts)
+    }
+
+    fn restored(facts: Facts, _: impl Iterator<Item = u16>) -> Self {
+        facts
+    }
+
+    fn facts(&self) -> &Facts {
+        self
+    }
+
+    fn codes(&self) -> &[u16] {
+        &[]
+    }
+
+    fn facts_mut(&mut self) -> &mut Facts {
+        self
     }
 
     fn keep<'s>(
@@ -61,6 +89,23 @@ impl Document for Coded {
         }
         let codes = scored.codes.iter().collect();
         Ok(Coded { facts, codes })
+    }
+
+    fn restored(facts: Facts, codes: impl Iterator<Item = u16>) -> Self {
+        let codes = codes.collect();
+        Coded { facts, codes }
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn codes(&self) -> &[u16] {
+        &self.codes
+    }
+
+    fn facts_mut(&mut self) -> &mut Facts {
+        &mut self.facts
     }
 
     fn keep<'s>(

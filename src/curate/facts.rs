@@ -104,7 +104,7 @@ pub fn upsert<D: Document>(
 }
 
 /// The hash that a document goes by in the operators, from the id's UTF-8.
-fn document_hash(id: &[u8]) -> DocumentHash {
+pub fn document_hash(id: &[u8]) -> DocumentHash {
     let hash = blake3::hash(id);
     DocumentHash::from_bytes(
         hash.as_bytes()[..16]

@@ -55,6 +55,16 @@ impl Groups {
         }
     }
 
+    /// Whether there are any fields; without, all codes are the same.
+    pub fn are_used(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// The fields, in the order of a code's values.
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
     /// The place of a field among the fields.
     pub fn index(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|f| f == field)
@@ -69,7 +79,11 @@ impl Groups {
             SKILL => self.skill(scored),
             path => name(field(scored.document, path)),
         };
-        let values: Box<[_]> = self.fields.iter().map(value).collect();
+        self.code_of(self.fields.iter().map(value).collect())
+    }
+
+    /// The code of these values, one for each of the fields.
+    pub fn code_of(&self, values: Box<[Option<String>]>) -> GroupCode {
         if let Some(code) = self
             .names
             .read()
@@ -83,6 +97,15 @@ impl Groups {
             .write()
             .expect("no panic under the lock")
             .intern(values)
+    }
+
+    /// The values that a code stands for: what [`Groups::code_of`] made it of.
+    pub fn values(&self, code: GroupCode) -> Box<[Option<String>]> {
+        let names = self.names.read().expect("no panic under the lock");
+        let hashes = names.hashes[code as usize].iter();
+        hashes
+            .map(|hash| names.by_hash.get(hash).cloned())
+            .collect()
     }
 
     /// The document's skill, where it is known.
@@ -120,22 +143,41 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// A function from codes to the groups of all fields, for one operator.
+    pub fn of_fields(&self) -> impl Fn(GroupCode) -> Box<[u64]> + 'static {
+        let of_field: Vec<_> = (0..self.fields.len()).map(|it| self.of_field(it)).collect();
+        move |code| of_field.iter().map(|of_field| of_field(code)).collect()
+    }
+
+    /// A further code, for these groups by field. Nobody learns their names by it.
+    pub fn add(&self, groups: Box<[u64]>) -> GroupCode {
+        let mut names = self.names.write().expect("no panic under the lock");
+        names.add(groups)
+    }
+}
+
 impl Names {
     fn intern(&mut self, values: Box<[Option<String>]>) -> GroupCode {
         if let Some(code) = self.codes.get(&values) {
             return *code;
         }
-        let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
         let hashes = values
             .iter()
             .map(|value| value.as_deref().map_or(NO_GROUP, group_of));
-        self.hashes.push(hashes.collect());
+        let code = self.add(hashes.collect());
         for value in values.iter().flatten() {
             self.by_hash
                 .entry(group_of(value))
                 .or_insert_with(|| value.clone());
         }
         self.codes.insert(values, code);
+        code
+    }
+
+    fn add(&mut self, groups: Box<[u64]>) -> GroupCode {
+        let code = GroupCode::try_from(self.hashes.len()).expect("fewer combinations than 2^32");
+        self.hashes.push(groups);
         code
     }
 }

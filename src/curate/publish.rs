@@ -61,8 +61,15 @@ pub enum Published {
     Nothing,
     /// What the same rules keep of the replayed input; the replay has this epoch.
     Replayed(u64),
-    /// What other rules kept of it, by the places of the documents, ascending.
-    UnderOtherRules(u64, Vec<Position>),
+    /// What other rules kept of it.
+    UnderOtherRules {
+        /// The epoch of the replay, which publishes the difference.
+        replay: u64,
+        /// The places of the documents, ascending.
+        kept: Vec<Position>,
+        /// What named the documents' skills, where that has changed too.
+        named: Option<Groups>,
+    },
 }
 
 /// Turns epochs into transactions.
@@ -117,9 +124,13 @@ impl Publisher {
             return Ok(Vec::new());
         };
         let changes = match std::mem::replace(&mut self.published, Published::Nothing) {
-            Published::UnderOtherRules(replay, kept) if replay == number => {
+            Published::UnderOtherRules {
+                replay,
+                kept,
+                named,
+            } if replay == number => {
                 self.curated = kept.len() as u64;
-                changes.since(&kept)
+                changes.since(&kept, named)
             }
             earlier => {
                 self.published = earlier;
@@ -129,6 +140,7 @@ impl Publisher {
         let admitted = changes.admitted.len() - changes.replaced;
         self.count(number, admitted, changes.withdrawn.len());
         self.commit(number, &changes, &offsets, admitted)?;
+        Counters::add(&self.counters.commits, 1);
         Counters::add(&self.counters.admitted, admitted as u64);
         Counters::add(&self.counters.withdrawn, changes.withdrawn.len() as u64);
         Ok(Vec::new())

@@ -163,6 +163,12 @@ impl Rules {
     }
 }
 
+/// Whether the rules of a progress record read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn rules_of_progress(progress: &Progress, sketch: &Sketch) -> Result<(), EngineError> {
+    Rules::from_progress(progress, sketch, "fuzz").map(|rules| drop(rules.to_text()))
+}
+
 fn weights(progress: &Progress) -> Weights {
     let weights = progress.weights.iter().flatten();
     // Parts of a billion.

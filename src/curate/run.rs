@@ -1,29 +1,35 @@
 //! Runs the curate dataflow from where the last commit was.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mixtures::Report;
+use operators::Upsert;
 
 use super::coded::Coded;
+use super::crew::{Crew, Plan};
 use super::document::Document;
 use super::facts::{Facts, FactsError, Reading, upsert};
+use super::groups::Groups;
 use super::mixture::Reported;
 use super::publish::{MixtureLog, Outcome, Outputs, Published, Publisher};
+use super::replay::Replay;
 use super::rules::{Mixing, Rules, Skills};
+use super::snapshot::{Folder, Form, Keeper, Keeping, Snapshot, Snapshots, Tee, Wanted};
+use super::snapshot::{newest, restore};
 use super::statistics::Statistics;
 use super::{Parts, dataflow};
+use crate::cluster::{Agreement, Links, Place};
 use crate::config::{Sketch, Stage};
-use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::{Epoch, EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
 use crate::engine::{Counters, EngineError};
-use crate::log::{Layout, Offsets, Position, Received, Store};
+use crate::log::{Layout, Offsets, Received, Store};
 use crate::records::Progress;
 
 /// The name of the curator's writer: at most one is live. It names the log, since on one Kafka
 /// cluster other pipelines may have curators of their own.
-fn writer_of(curated: &str) -> String {
+pub(crate) fn writer_of(curated: &str) -> String {
     format!("curate-{curated}")
 }
 
@@ -53,8 +59,12 @@ pub struct Curate {
     pub skills: Skills,
     /// The logs of the mixture, where there is one; in the store of the outputs.
     pub mixture: Option<MixtureTopics>,
-    /// Timely workers.
+    /// Where snapshots of the live documents are kept, if they are.
+    pub snapshots: Option<Snapshots>,
+    /// Timely workers, of each process.
     pub workers: usize,
+    /// The cluster whose first process this is; `None` for a process alone.
+    pub place: Option<Place>,
     /// How long an epoch stays open.
     pub epoch: Duration,
     /// Where to end.
@@ -78,9 +88,31 @@ pub struct MixtureTopics {
 /// Curates until the end, or until told to stop; on return all that was read is committed.
 ///
 /// # Errors
-/// [`EngineError`] when a log fails for good. What was committed before stays, and a later call
-/// goes on from there.
-pub fn curate(curate: Curate) -> Result<(), EngineError> {
+/// [`EngineError`] when a log fails for good, or a process of the cluster is lost. What was
+/// committed before stays, and a later call goes on from there.
+pub fn curate(mut curate: Curate) -> Result<(), EngineError> {
+    let skills = curate.skills.clone();
+    let rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
+    let agreement = Agreement {
+        workers: curate.workers,
+        rules: rules.to_text(),
+    };
+    let Some(crew) = Crew::gather(curate.place.take(), &agreement, &curate.stop)? else {
+        return Ok(());
+    };
+    curate.stop = crew.stop(&curate.stop);
+    let result = curate_with(&crew, curate, rules, agreement.rules);
+    crew.end(&result);
+    result
+}
+
+/// Curates by these rules, `text` as text.
+fn curate_with(
+    crew: &Crew,
+    curate: Curate,
+    mut rules: Rules,
+    text: String,
+) -> Result<(), EngineError> {
     let scored_store = Arc::clone(&curate.scored_store);
     let layout = Layout {
         partitions: curate.partitions,
@@ -88,37 +120,38 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
     };
     let partitions = scored_store.create(&curate.scored, layout)?;
     let outputs = open_outputs(&curate, partitions)?;
-    let progress = last_progress(&outputs, &curate.scored, partitions)?;
-    if let Some(progress) = &progress {
-        let records = Offsets::start(partitions).distance(&progress.offsets);
-        tracing::info!(epoch = progress.epoch, records, "replaying the scored log");
-    }
-    let skills = curate.skills.clone();
-    let mut rules = Rules::new(curate.stages.clone(), curate.sketch.clone(), skills);
-    let text = rules.to_text();
+    let progress = outputs.writer.position();
+    let progress = progress_of(progress, &curate.curated, &curate.scored, partitions)?;
+    let snapshots = take_snapshots(&curate, progress.is_some());
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
-        Some(progress) => under_other_rules(&curate, progress)?,
+        Some(progress) => under_other_rules(crew, &curate, progress, &rules, snapshots.as_ref())?,
     };
     let first = match &published {
         Published::Nothing => 0,
-        Published::Replayed(epoch) | Published::UnderOtherRules(epoch, _) => *epoch,
+        Published::Replayed(epoch) => *epoch,
+        Published::UnderOtherRules { replay, .. } => *replay,
     };
     if let Published::Replayed(epoch) = published {
         rules.replayed = Some(epoch);
     }
+    let form = Form::of(&rules);
+    let snapshot = usable(&curate, progress.as_ref(), snapshots.as_ref(), &form)?;
+    let (keeper, tee) = keep(&curate, snapshots, form, &rules, first).unzip();
     let threads = Threads::default();
     let (offsets, losses) = progress.map(|it| (it.offsets, it.losses)).unzip();
     let scored = Input {
         store: Arc::clone(&scored_store),
         log: curate.scored.clone(),
+        known: known(snapshot.as_ref(), partitions),
         from: offsets.unwrap_or_else(|| Offsets::start(partitions)),
         until: curate.until,
     };
     let losses = curate.mixture.map(|topics| Input {
         store: curate.curated_store,
         log: topics.losses,
+        known: Offsets::start(1),
         from: losses.flatten().unwrap_or_else(|| Offsets::start(1)),
         until: topics.until,
     });
@@ -131,7 +164,7 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
             bytes_first: EPOCH_BYTES_FIRST,
             bytes_max: EPOCH_BYTES_MAX,
         },
-        stop: curate.stop,
+        stop: vec![curate.stop],
         threads: threads.clone(),
     };
     let mut publisher = Publisher::new(
@@ -141,40 +174,154 @@ pub fn curate(curate: Curate) -> Result<(), EngineError> {
         Statistics::new(rules.clone()),
         text,
         rules.groups.clone(),
-        curate.counters,
+        Arc::clone(&curate.counters),
     );
     let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
     let publisher = Pool::start("publish", [publish], &threads);
-    run(curate.workers, reader, rules, publisher, threads)
+    let replayed = rules.replayed;
+    let plan = Plan::Configured { first, replayed };
+    let input = ScoredInput {
+        reader,
+        counters: curate.counters,
+        snapshot,
+        tee,
+    };
+    let source = Source { input, publisher };
+    crew.run(&plan, source, rules, threads)?;
+    // Only now is all that was read committed.
+    keeper.into_iter().for_each(Keeper::finish);
+    Ok(())
+}
+
+/// What process 0 alone has: the logs to read, and the log to publish in.
+pub struct Source {
+    /// Reads.
+    pub input: ScoredInput,
+    /// Publishes.
+    pub publisher: Pool<Outcome, ()>,
+}
+
+/// What the source's thread works with.
+pub struct ScoredInput {
+    /// Reads the scored log, and with it the log of losses.
+    pub reader: EpochReader,
+    /// What is counted on the way.
+    pub counters: Arc<Counters>,
+    /// What is sent in the place of the log up to where the reader's replay begins.
+    pub snapshot: Option<Snapshot>,
+    /// What makes the next ones.
+    pub tee: Option<Tee>,
+}
+
+/// The directory of snapshots, if they are to be kept and it can be used. Without a commit there is
+/// nothing that they could be of: they are removed.
+fn take_snapshots(curate: &Curate, is_committed: bool) -> Option<Folder> {
+    let snapshots = curate.snapshots.as_ref()?;
+    let folder = Folder::take(&snapshots.dir).and_then(|folder| {
+        if !is_committed {
+            folder.remove_all()?;
+        }
+        Ok(folder)
+    });
+    let warn = |error| tracing::warn!(%error, "no snapshots are used or made");
+    folder.map_err(warn).ok()
+}
+
+/// The snapshot to begin with, if there is one; says where reading begins.
+fn usable(
+    curate: &Curate,
+    progress: Option<&Progress>,
+    folder: Option<&Folder>,
+    form: &Form,
+) -> Result<Option<Snapshot>, EngineError> {
+    let Some(Progress { epoch, offsets, .. }) = progress else {
+        return Ok(None);
+    };
+    let log = &curate.scored;
+    let wanted = Wanted {
+        log,
+        committed: offsets,
+        form,
+    };
+    let newest = |folder| newest(folder, &wanted, curate.scored_store.as_ref());
+    let snapshot = folder.map(newest).transpose()?.flatten();
+    let records = known(snapshot.as_ref(), offsets.0.len() as u16).distance(offsets);
+    match &snapshot {
+        None => tracing::info!(epoch, records, "replaying the scored log"),
+        Some(Snapshot {
+            path, documents, ..
+        }) => tracing::info!(
+            epoch,
+            snapshot = %path.display(),
+            documents,
+            records,
+            "starting from a snapshot, then replaying the scored log behind it"
+        ),
+    }
+    Ok(snapshot)
+}
+
+/// Where reading begins.
+pub fn known(snapshot: Option<&Snapshot>, partitions: u16) -> Offsets {
+    let offsets = snapshot.map(|snapshot| snapshot.header.offsets.clone());
+    offsets.unwrap_or_else(|| Offsets::start(partitions))
+}
+
+/// Starts to make snapshots from this epoch on.
+fn keep(
+    curate: &Curate,
+    folder: Option<Folder>,
+    form: Form,
+    rules: &Rules,
+    first: u64,
+) -> Option<(Keeper, Tee)> {
+    let (folder, snapshots) = folder.zip(curate.snapshots.as_ref())?;
+    Some(Keeper::start(Keeping {
+        folder,
+        schedule: snapshots.schedule,
+        log: curate.scored.clone(),
+        form,
+        groups: rules.groups.clone(),
+        first,
+    }))
 }
 
 /// Runs the dataflow of these rules: codes are read only where a stage counts them.
-fn run(
+///
+/// # Errors
+/// Its first failure.
+pub fn run(
     workers: usize,
-    reader: EpochReader,
+    links: Option<Links>,
+    first: u64,
+    source: Option<Source>,
     rules: Rules,
-    publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
     match rules.by_density() {
-        None => run_on::<Facts>(workers, reader, rules, publisher, threads),
-        Some(_) => run_on::<Coded>(workers, reader, rules, publisher, threads),
+        None => run_on::<Facts>(workers, links, first, source, rules, threads),
+        Some(_) => run_on::<Coded>(workers, links, first, source, rules, threads),
     }
 }
 
-/// Runs the dataflow on `workers` threads; the first reads and publishes.
+/// Runs the dataflow on `workers` threads; the first of all processes reads and publishes.
 fn run_on<D: Document>(
     workers: usize,
-    reader: EpochReader,
+    links: Option<Links>,
+    first: u64,
+    source: Option<Source>,
     rules: Rules,
-    publisher: Pool<Outcome, ()>,
     threads: Threads,
 ) -> Result<(), EngineError> {
-    let first = reader.first;
-    let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
-    let of_first_worker = Mutex::new(Some((read::<D>(reader, reading), publisher)));
+    let of_first_worker = source.map(|source| {
+        let reading = Reading::new(rules.groups.clone(), rules.sketch.clone());
+        let read = read::<D>(source.input, reading, Form::of(&rules));
+        (read, source.publisher)
+    });
+    let of_first_worker = Mutex::new(of_first_worker);
+    let is_cluster = links.is_some();
     let crew = threads.clone();
-    threads.execute(workers, move |index, scope| {
+    threads.execute(workers, links, move |index, scope| {
         let mine = (index == 0).then(|| of_first_worker.lock().expect("no panic before").take());
         let (read, publisher) = mine.flatten().unzip();
         let (rules, threads) = (&rules, &crew);
@@ -184,6 +331,7 @@ fn run_on<D: Document>(
                 first,
                 read,
                 rules,
+                is_cluster,
                 publisher,
                 threads,
             },
@@ -191,13 +339,31 @@ fn run_on<D: Document>(
     })
 }
 
-/// The source's thread: scored records as upserts, then reports; what is none of ours is passed
-/// over.
+/// The source's thread: the snapshot, scored records as upserts, then reports; what is none of ours
+/// is passed over.
 fn read<D: Document>(
-    reader: EpochReader,
+    input: ScoredInput,
     reading: Reading,
+    form: Form,
 ) -> impl FnOnce(Sending<super::Received<D>>) -> Result<(), EngineError> + Send {
-    move |sending| {
+    move |mut sending| {
+        let ScoredInput {
+            mut reader,
+            counters,
+            snapshot,
+            tee,
+        } = input;
+        let is_over = || reader.is_over();
+        let Some(begun) = begin(snapshot, &form, &reading.groups, &sending, is_over) else {
+            return Ok(());
+        };
+        if begun.is_none() {
+            reader.inputs[0].known = Offsets::start(reader.inputs[0].from.0.len() as u16);
+        }
+        if let Some(mut tee) = tee {
+            begun.into_iter().for_each(|base| tee.begin_with(base));
+            sending = sending.followed_by(Box::new(tee));
+        }
         let logs: Vec<String> = reader.inputs.iter().map(|it| it.log.clone()).collect();
         reader.run(&sending, |index, received: Received| {
             let (log, position) = (&logs[index], received.position);
@@ -205,6 +371,7 @@ fn read<D: Document>(
                 let report = super::Received::Report(report(log, &received));
                 return Ok(Some(report));
             }
+            Counters::add(&counters.scored_read, 1);
             match upsert(&received, &reading) {
                 Ok(upsert) => Ok(Some(super::Received::Document(upsert))),
                 // To pass it over would pass over all: the log was scored with other settings.
@@ -220,6 +387,35 @@ fn read<D: Document>(
                 }
             }
         })
+    }
+}
+
+/// Sends the snapshot; gives it back if all of it was sent, `None` in the place of all if reading is
+/// over.
+///
+/// Where it does not read to its end, what was sent are documents as they once were: the whole log,
+/// read behind them in the same epoch, leaves of them what is live.
+fn begin<D: Document>(
+    snapshot: Option<Snapshot>,
+    form: &Form,
+    groups: &Groups,
+    sending: &Sending<super::Received<D>>,
+    is_over: impl Fn() -> bool,
+) -> Option<Option<Snapshot>> {
+    let Some(snapshot) = snapshot else {
+        return Some(None);
+    };
+    let send = |documents: Vec<Upsert<D>>| {
+        let documents = documents.into_iter().map(super::Received::Document);
+        !is_over() && sending.send(Epoch::Records(documents.collect()))
+    };
+    match restore(&snapshot, form, groups, send) {
+        Ok(true) => Some(Some(snapshot)),
+        Ok(false) => None,
+        Err(error) => {
+            tracing::warn!(%error, "a snapshot does not read; reading the whole scored log again");
+            Some(None)
+        }
     }
 }
 
@@ -276,72 +472,67 @@ fn mixture_log(curate: &Curate) -> Option<MixtureLog> {
     })
 }
 
-fn last_progress(
-    outputs: &Outputs,
+/// Where the curator of a log stands, which goes on undisturbed; `None` before its first commit.
+///
+/// # Errors
+/// The store's, and [`EngineError`] when the position does not read, or is of a scored log with
+/// another number of partitions.
+pub(crate) fn last_progress(
+    store: &dyn Store,
+    curated: &str,
     scored: &str,
     partitions: u16,
 ) -> Result<Option<Progress>, EngineError> {
-    let Some(bytes) = outputs.writer.position() else {
+    let position = store.position(&writer_of(curated))?;
+    progress_of(position.as_deref(), curated, scored, partitions)
+}
+
+/// What the bytes of the curator's last commit say.
+fn progress_of(
+    bytes: Option<&[u8]>,
+    curated: &str,
+    scored: &str,
+    partitions: u16,
+) -> Result<Option<Progress>, EngineError> {
+    let Some(bytes) = bytes else {
         return Ok(None);
     };
     let progress = Progress::decode(bytes).map_err(|source| EngineError::Progress {
-        writer: writer_of(&outputs.curated),
+        writer: writer_of(curated),
         source,
     })?;
     progress.check_partitions(scored, partitions)?;
     Ok(Some(progress))
 }
 
-/// What the rules of the last commit keep of the input that it had read: a replay under those
-/// rules, whose output is collected.
-fn under_other_rules(curate: &Curate, progress: &Progress) -> Result<Published, EngineError> {
+/// What the rules of the last commit keep of the input that it had read.
+fn under_other_rules(
+    crew: &Crew,
+    curate: &Curate,
+    progress: &Progress,
+    rules: &Rules,
+    snapshots: Option<&Folder>,
+) -> Result<Published, EngineError> {
     let writer = writer_of(&curate.curated);
     let earlier = Rules::from_progress(progress, &curate.sketch, &writer)?;
     tracing::info!("the selection rules have changed: publishing the difference");
-    let threads = Threads::default();
-    let scored = Input {
+    let snapshot = usable(curate, Some(progress), snapshots, &Form::of(&earlier))?;
+    let replay = Replay {
         store: Arc::clone(&curate.scored_store),
-        log: curate.scored.clone(),
-        from: progress.offsets.clone(),
-        until: Box::new(|| Ok(Some(Offsets::default()))),
-    };
-    let reader = EpochReader {
-        inputs: vec![scored],
-        replay: true,
-        first: 0,
-        limits: EpochLimits {
-            duration: curate.epoch,
-            bytes_first: 1,
-            bytes_max: 1,
-        },
+        scored: curate.scored.clone(),
+        snapshot,
+        offsets: progress.offsets.clone(),
         stop: Arc::clone(&curate.stop),
-        threads: threads.clone(),
+        counters: Arc::clone(&curate.counters),
     };
-    let kept = Arc::new(Mutex::new(BTreeSet::new()));
-    let collect = {
-        let kept = Arc::clone(&kept);
-        move |epoch: Job<Outcome>| {
-            collect(&epoch.records, &mut kept.lock().expect("no panic before"));
-            Ok(Vec::new())
-        }
+    let named_otherwise = earlier.skills.field != rules.skills.field;
+    let named = named_otherwise.then(|| earlier.groups.clone());
+    let plan = Plan::Earlier {
+        progress: progress.clone(),
     };
-    let pool = Pool::start("collect", [collect], &threads);
-    run(curate.workers, reader, earlier, pool, threads)?;
-    let kept = std::mem::take(&mut *kept.lock().expect("no panic before"));
-    Ok(Published::UnderOtherRules(
-        progress.epoch + 1,
-        kept.into_iter().collect(),
-    ))
-}
-
-fn collect(outcomes: &[Outcome], kept: &mut BTreeSet<Position>) {
-    for outcome in outcomes {
-        if let Outcome::Change(change) = outcome {
-            if change.diff > 0 {
-                kept.insert(change.record.position);
-            } else {
-                kept.remove(&change.record.position);
-            }
-        }
-    }
+    Ok(Published::UnderOtherRules {
+        replay: progress.epoch + 1,
+        kept: replay.keep(crew, &plan, earlier)?.positions,
+        named,
+    })
 }

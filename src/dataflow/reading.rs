@@ -24,6 +24,8 @@ pub struct Input {
     pub store: Arc<dyn Store>,
     /// The log to read.
     pub log: String,
+    /// Where a replay begins: what it is for is known up to here.
+    pub known: Offsets,
     /// Where the last commit's input ended.
     pub from: Offsets,
     /// Where to end.
@@ -43,14 +45,15 @@ impl Input {
 pub struct EpochReader {
     /// The logs to read.
     pub inputs: Vec<Input>,
-    /// Whether everything before the inputs' `from` is read first, as one epoch of its own.
+    /// Whether everything from the inputs' `known` up to their `from` is read first, as one epoch of
+    /// its own.
     pub replay: bool,
     /// The number of the first epoch.
     pub first: u64,
     /// What an epoch may hold.
     pub limits: EpochLimits,
-    /// Set when reading should end soon.
-    pub stop: Arc<AtomicBool>,
+    /// Any of them is set when reading should end soon.
+    pub stop: Vec<Arc<AtomicBool>>,
     /// The threads of the dataflow: reading ends when any has failed.
     pub threads: Threads,
 }
@@ -90,15 +93,12 @@ impl EpochReader {
         let mut logs = self.open()?;
         let mut pace = Pace::new(self.limits);
         loop {
-            sending
-                .durable
-                .try_iter()
-                .for_each(|before| pace.durable(before));
+            sending.note_durable(|before| pace.durable(before));
             if self.is_over() {
                 break;
             }
             if pace.must_wait() {
-                match sending.durable.recv_timeout(TICK) {
+                match sending.wait_durable(TICK) {
                     Ok(before) => pace.durable(before),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -142,7 +142,7 @@ impl EpochReader {
         self.inputs.iter().map(open).collect()
     }
 
-    /// Sends everything before the inputs' `from`, and the end of its epoch.
+    /// Sends everything up to the inputs' `from`, and the end of its epoch.
     fn replay<D>(
         &mut self,
         sending: &Sending<D>,
@@ -157,7 +157,7 @@ impl EpochReader {
         Ok(())
     }
 
-    /// Sends everything before an input's `from`; `false` if interrupted.
+    /// Sends everything up to an input's `from`; `false` if interrupted.
     fn replay_log<D>(
         &self,
         index: usize,
@@ -165,12 +165,16 @@ impl EpochReader {
         decode: &mut impl FnMut(usize, Received) -> Result<Option<D>, EngineError>,
     ) -> Result<bool, EngineError> {
         let Input {
-            store, log, from, ..
+            store,
+            log,
+            known,
+            from,
+            ..
         } = &self.inputs[index];
         if !store.ends(log)?.reaches(from) {
             return Err(EngineError::LogShrank { log: log.clone() });
         }
-        let mut reader = store.reader(log, &Offsets::start(from.0.len() as u16))?;
+        let mut reader = store.reader(log, known)?;
         while !reader.offsets().reaches(from) {
             if self.is_over() {
                 return Ok(false);
@@ -222,8 +226,9 @@ impl EpochReader {
         self.inputs.iter().map(|input| input.from.clone()).collect()
     }
 
-    fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.threads.failed()
+    /// Whether reading should end soon.
+    pub fn is_over(&self) -> bool {
+        self.stop.iter().any(|it| it.load(Ordering::Relaxed)) || self.threads.failed()
     }
 
     /// Whether all inputs have ended.

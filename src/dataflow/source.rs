@@ -1,6 +1,9 @@
 //! The source of a dataflow: a thread reads logs and divides them into epochs.
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use std::cell::RefCell;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -10,7 +13,7 @@ use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::SyncActivator;
 
-use super::Threads;
+use super::{Follower, Threads};
 use crate::engine::EngineError;
 use crate::log::Offsets;
 
@@ -37,16 +40,51 @@ pub struct Sending<D> {
     events: Sender<Epoch<D>>,
     waker: SyncActivator,
     /// Each time it moves, the epoch before which all are durable.
-    pub durable: Receiver<u64>,
+    durable: Receiver<u64>,
+    follower: Option<RefCell<Box<dyn Follower<D>>>>,
 }
 
 impl<D> Sending<D> {
+    /// The same, with a follower of what is sent from now on.
+    pub fn followed_by(mut self, follower: Box<dyn Follower<D>>) -> Self {
+        self.follower = Some(RefCell::new(follower));
+        self
+    }
+
     /// Sends to the operator, waiting while it is behind. `false` if the dataflow is gone.
     pub fn send(&self, event: Epoch<D>) -> bool {
+        self.tell(|follower| match &event {
+            Epoch::Records(records) => follower.records(records),
+            Epoch::End(offsets) => follower.end(offsets),
+        });
         let sent = self.events.send(event);
         // Activation fails only when the worker is gone, and then sending does.
         let _ = self.waker.activate();
         sent.is_ok()
+    }
+
+    /// Calls `note` with what has become durable since it was last asked for.
+    pub fn note_durable(&self, mut note: impl FnMut(u64)) {
+        for before in self.durable.try_iter() {
+            self.tell(|follower| follower.durable(before));
+            note(before);
+        }
+    }
+
+    /// Waits until more has become durable; the epoch before which all are.
+    ///
+    /// # Errors
+    /// When that took longer than `timeout`, or the dataflow is gone.
+    pub fn wait_durable(&self, timeout: Duration) -> Result<u64, RecvTimeoutError> {
+        let before = self.durable.recv_timeout(timeout)?;
+        self.tell(|follower| follower.durable(before));
+        Ok(before)
+    }
+
+    fn tell(&self, tell: impl FnOnce(&mut dyn Follower<D>)) {
+        if let Some(follower) = &self.follower {
+            tell(follower.borrow_mut().as_mut());
+        }
     }
 }
 
@@ -197,6 +235,7 @@ where
         events,
         waker,
         durable: durable_receiver,
+        follower: None,
     };
     threads.spawn("reader".to_owned(), move || read(sending));
     Receiving {

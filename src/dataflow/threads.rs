@@ -6,9 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use timely::WorkerConfig;
+use timely::communication::WorkerGuards;
 use timely::dataflow::Scope;
+use timely::execute::execute_from;
 use timely::worker::Worker;
 
+use crate::cluster::Links;
 use crate::engine::EngineError;
 
 /// How often a worker with nothing to do looks for a failure.
@@ -62,28 +66,50 @@ impl Threads {
     /// Runs the dataflow that `build` makes, on this many workers, until its input has ended and
     /// all work is done, or something fails; then waits for the threads.
     ///
+    /// With `links` the workers are those of this process, beside those of others, and are counted
+    /// through all of them.
+    ///
     /// # Errors
     /// The first failure reported.
     pub fn execute(
         self,
         workers: usize,
+        links: Option<Links>,
         build: impl Fn(usize, Scope<'_, u64>) + Send + Sync + 'static,
     ) -> Result<(), EngineError> {
         let threads = self.clone();
-        let config = if workers > 1 {
-            timely::Config::process(workers)
-        } else {
-            timely::Config::thread()
-        };
-        let guards = timely::execute(config, move |worker| {
+        let work = move |worker: &mut Worker| {
             let index = worker.index();
             worker.dataflow(|scope| build(index, scope));
             threads.drive(worker);
-        });
-        let workers = guards.map_err(EngineError::Workers)?.join();
-        if workers.into_iter().any(|result| result.is_err()) {
+        };
+        let Some(links) = links else {
+            let config = match workers {
+                1 => timely::Config::thread(),
+                _ => timely::Config::process(workers),
+            };
+            self.join(timely::execute(config, work).map_err(EngineError::Workers)?);
+            return self.end();
+        };
+        let (builders, running) = links.start(workers, &self)?;
+        let guards = execute_from(builders, Box::new(()), WorkerConfig::default(), work);
+        self.join(guards.map_err(EngineError::Workers)?);
+        if !self.failed() {
+            running.workers_are_through();
+        }
+        let ended = self.end();
+        running.end(ended.is_err());
+        ended
+    }
+
+    fn join(&self, workers: WorkerGuards<()>) {
+        if workers.join().into_iter().any(|result| result.is_err()) {
             self.report(EngineError::ThreadEnded);
         }
+    }
+
+    /// Waits for the threads; the first failure, if any.
+    fn end(&self) -> Result<(), EngineError> {
         for handle in std::mem::take(&mut *lock(&self.0.handles)) {
             // A panic inside has been caught and reported.
             let _ = handle.join();

@@ -13,6 +13,8 @@ pub struct Counters {
     pub tokens: AtomicU64,
     /// Dead letters committed.
     pub dead_letters: AtomicU64,
+    /// Records read from the scored log, those of a replay among them.
+    pub scored_read: AtomicU64,
     /// Live documents at the last complete epoch.
     pub live: AtomicU64,
     /// Curated documents at the last committed epoch.
@@ -21,6 +23,8 @@ pub struct Counters {
     pub admitted: AtomicU64,
     /// Documents that left the curated set.
     pub withdrawn: AtomicU64,
+    /// Epochs that `curate` has committed.
+    pub commits: AtomicU64,
     /// The last committed epoch of `curate`.
     pub epoch: AtomicU64,
 }

@@ -1,6 +1,7 @@
 //! What stops the engine.
 
 use super::mixing::MixtureError;
+use crate::cluster::ClusterError;
 use crate::log::{LogError, Position};
 use crate::records::{ProgressError, ScoredError};
 use crate::skills::CentroidsError;
@@ -78,6 +79,9 @@ pub enum EngineError {
     /// The dataflow's workers could not be started.
     #[error("the workers could not be started: {0}")]
     Workers(String),
+    /// The cluster cannot work, or cannot go on.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A record between our own processes does not read.
     #[error("a scored record read back does not decode: {0}")]
     Scored(#[from] ScoredError),

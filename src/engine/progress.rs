@@ -1,6 +1,7 @@
 //! Progress on standard error while the engine runs: a live line on a terminal, else a line every
 //! ten seconds.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,9 +16,21 @@ const ELSEWHERE: Duration = Duration::from_secs(10);
 
 /// Runs `work`, reporting what is counted meanwhile; `scores` says whether it scores documents.
 pub fn report_while<T>(counters: &Counters, scores: bool, work: impl FnOnce() -> T) -> T {
+    let mut rates = Rates::new();
+    let line = |terminal| line(counters, scores.then(|| rates.now(counters, terminal)));
+    lines_while(line, work)
+}
+
+/// Runs `work`, saying meanwhile what `state` then is.
+pub fn tell_while<T>(state: &(impl Display + Sync), work: impl FnOnce() -> T) -> T {
+    lines_while(|_| state.to_string(), work)
+}
+
+/// Runs `work`, writing meanwhile the `line` of the moment; it is told whether to a terminal.
+fn lines_while<T>(line: impl FnMut(bool) -> String + Send, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let reporter = scope.spawn(|| report(counters, scores, &done));
+        let reporter = scope.spawn(|| report(line, &done));
         let result = work();
         done.store(true, Ordering::Release);
         reporter.thread().unpark();
@@ -25,11 +38,11 @@ pub fn report_while<T>(counters: &Counters, scores: bool, work: impl FnOnce() ->
     })
 }
 
-fn report(counters: &Counters, scores: bool, done: &AtomicBool) {
+fn report(mut line: impl FnMut(bool) -> String, done: &AtomicBool) {
     let terminal = stderr().is_terminal() && tracing::enabled!(tracing::Level::INFO);
     let bar = terminal.then(spinner);
     let every = if terminal { ON_TERMINAL } else { ELSEWHERE };
-    let (mut last, mut tokens, mut documents) = (Instant::now(), 0, 0);
+    let mut last = Instant::now();
     loop {
         thread::park_timeout(every);
         if done.load(Ordering::Acquire) {
@@ -38,27 +51,49 @@ fn report(counters: &Counters, scores: bool, done: &AtomicBool) {
         if last.elapsed() < every {
             continue;
         }
-        let now = [
-            Counters::get(&counters.tokens),
-            Counters::get(&counters.scored),
-        ];
-        let seconds = last.elapsed().as_secs_f64();
-        let rates = [
-            (now[0] - tokens) as f64 / seconds,
-            (now[1] - documents) as f64 / seconds,
-        ];
-        let line = line(counters, scores.then_some(rates));
+        last = Instant::now();
+        let line = line(terminal);
         match &bar {
             Some(bar) => bar.set_message(line),
             None => tracing::info!("{line}"),
         }
-        // A terminal's rates go over the same ten seconds, or they would flicker.
-        if !terminal || last.elapsed() >= ELSEWHERE {
-            (last, tokens, documents) = (Instant::now(), now[0], now[1]);
-        }
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
+    }
+}
+
+/// Documents and tokens a second since some seconds ago.
+struct Rates {
+    since: Instant,
+    tokens: u64,
+    documents: u64,
+}
+
+impl Rates {
+    fn new() -> Self {
+        Rates {
+            since: Instant::now(),
+            tokens: 0,
+            documents: 0,
+        }
+    }
+
+    fn now(&mut self, counters: &Counters, terminal: bool) -> [f64; 2] {
+        let tokens = Counters::get(&counters.tokens);
+        let documents = Counters::get(&counters.scored);
+        let seconds = self.since.elapsed().as_secs_f64();
+        let rates =
+            [tokens - self.tokens, documents - self.documents].map(|count| count as f64 / seconds);
+        // A terminal's rates go over the same ten seconds, or they would flicker.
+        if !terminal || self.since.elapsed() >= ELSEWHERE {
+            *self = Rates {
+                since: Instant::now(),
+                tokens,
+                documents,
+            };
+        }
+        rates
     }
 }
 

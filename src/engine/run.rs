@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::report_while;
 use super::{Counters, EngineError, Stores, Summary, mixing, models};
+use crate::cluster::Place;
 use crate::config::{Config, LogKind, Stage};
 use crate::curate::{self, Curate, MixtureTopics};
 use crate::dataflow::Until;
@@ -83,6 +84,27 @@ pub fn run(
         })
     })?;
     Ok(Summary::new(&counters, started.elapsed()))
+}
+
+/// Curates, as process 0 of a cluster if there is a place.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn curate_alone(
+    config: &Config,
+    until_end: bool,
+    place: Option<Place>,
+    counters: &Arc<Counters>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Summary, EngineError> {
+    let started = Instant::now();
+    let stores = Stores::new(config);
+    let scored = Arc::new(AtomicBool::new(true));
+    let curate = curate_of(config, &stores, until_end, &scored, stop, counters)?;
+    report_while(counters, false, || {
+        curate::curate(Curate { place, ..curate })
+    })?;
+    Ok(Summary::new(counters, started.elapsed()))
 }
 
 /// A half that fails stops the other.
@@ -170,7 +192,9 @@ fn curate_of(
         sketch: config.sketch.clone(),
         skills: mixing::skills(config)?,
         mixture,
+        snapshots: stores.snapshots(),
         workers: config.curate.workers.into(),
+        place: None,
         epoch: Duration::from_millis(config.curate.epoch_ms.into()),
         stop: Arc::clone(stop),
         counters: Arc::clone(counters),

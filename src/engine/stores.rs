@@ -1,8 +1,10 @@
 //! The stores that the configuration names, opened when first asked for.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::config::{Config, LogKind};
+use crate::curate::{Schedule, Snapshots};
 use crate::log::kafka::{KafkaStore, TopicOptions};
 use crate::log::local::{LocalOptions, LocalStore};
 use crate::log::mirror::MirroredStore;
@@ -53,6 +55,18 @@ impl<'a> Stores<'a> {
             }
             kind => self.of(kind),
         }
+    }
+
+    /// Where snapshots of the curated log's live documents are kept, if they are, and when they are
+    /// made.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        let Config { curate, .. } = self.config;
+        let schedule = Schedule {
+            interval: Duration::from_secs(curate.snapshot_interval_s.into()),
+            records_min: curate.snapshot_records_min,
+        };
+        let dir = self.config.snapshots_dir();
+        curate.snapshots.then_some(Snapshots { dir, schedule })
     }
 
     fn local(&self) -> Result<Arc<LocalStore>> {

@@ -3,10 +3,22 @@
 use std::time::Duration;
 
 use super::EngineError;
-use crate::log::Writer;
+use crate::log::{self, Writer};
 
 /// How long to wait before an epoch is tried again after an error that aborts its transaction.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What an epoch is appended to.
+pub(crate) trait Transaction {
+    /// Drops all records appended since the last commit.
+    fn abort(&mut self) -> log::Result<()>;
+}
+
+impl Transaction for dyn Writer {
+    fn abort(&mut self) -> log::Result<()> {
+        Writer::abort(self)
+    }
+}
 
 /// Calls `append`, which appends an epoch's records and commits them, until it succeeds.
 ///
@@ -15,10 +27,10 @@ const RETRY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// What `append` says, when trying again would not help.
-pub fn commit_epoch(
-    writer: &mut dyn Writer,
+pub(crate) fn commit_epoch<W: Transaction + ?Sized>(
+    writer: &mut W,
     epoch: u64,
-    mut append: impl FnMut(&mut dyn Writer) -> Result<(), EngineError>,
+    mut append: impl FnMut(&mut W) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     loop {
         match append(writer) {

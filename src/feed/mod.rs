@@ -22,13 +22,19 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use entry::entry_of_line;
 pub(crate) use entry::{Entry, Head, Kind};
 pub use entry::{REJECT_HEADER, SOURCE_HEADER};
 pub use format::Format;
+#[cfg(feature = "fuzzing")]
+pub(crate) use lines::{Line, Lines};
 pub use place::ResumeError;
 pub(crate) use plan::Plan;
 pub use progress::{Progress, progress_on_stderr};
 pub(crate) use reading::{Event, Reading};
+#[cfg(feature = "fuzzing")]
+pub(crate) use stream::open;
 pub use summary::{Failure, FeedSummary};
 
 use crate::log::{Layout, LogError, Store};

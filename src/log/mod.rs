@@ -6,16 +6,20 @@
 //! for production, local files as the embedded default, and memory, a model with crashes for tests.
 
 mod error;
+mod group;
 pub mod kafka;
 pub mod local;
 pub mod memory;
 pub mod mirror;
 mod position;
+mod scan;
 
 use std::time::Duration;
 
 pub use error::LogError;
+pub use group::{Given, Group, Kept, Share, ShareWriter};
 pub use position::{Offsets, Position};
+pub use scan::scan;
 
 /// The result of what a store does.
 pub type Result<T> = std::result::Result<T, LogError>;
@@ -80,6 +84,8 @@ pub trait Store: Send + Sync {
     fn ends(&self, log: &str) -> Result<Offsets>;
 
     /// A reader of the log's committed records, from the given offset of each partition on.
+    ///
+    /// A partition from [`Offsets::ELSEWHERE`] on is not read.
     fn reader(&self, log: &str, from: &Offsets) -> Result<Box<dyn Reader>>;
 
     /// A reader of single records of the log by their positions.
@@ -91,6 +97,16 @@ pub trait Store: Send + Sync {
     /// newcomer while the predecessor's process lives ([`LogError::Locked`]). What the predecessor
     /// left uncommitted never becomes visible.
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>>;
+
+    /// The position of this name's last commit, or `None` before the first; the writer, live or
+    /// not, goes on undisturbed.
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>>;
+
+    /// A place in the group of this name, whose members share the partitions of `log` and append to
+    /// `outputs`, all of this store; `None` where a store has no groups.
+    fn group(&self, _name: &str, _log: &str, _outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {
+        Ok(None)
+    }
 }
 
 /// Reads a log's committed records in the order of each partition.

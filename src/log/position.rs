@@ -49,6 +49,9 @@ impl fmt::Display for Position {
 pub struct Offsets(pub Vec<u64>);
 
 impl Offsets {
+    /// In place of an offset: the partition is read by others. It lies behind every end.
+    pub const ELSEWHERE: u64 = u64::MAX;
+
     /// The start of a log of this many partitions.
     pub fn start(partitions: u16) -> Self {
         Offsets(vec![0; usize::from(partitions)])

@@ -13,8 +13,8 @@ mod scored;
 
 pub use codes::Codes;
 pub use curated::Measures;
-pub use dead_letter::dead_letter;
+pub use dead_letter::{CUT_FROM, cut, dead_letter};
 pub use document::{Document, DocumentError, field};
 pub(crate) use object::parse_object;
-pub use progress::{Progress, ProgressError};
+pub use progress::{Progress, ProgressError, check_partitions};
 pub use scored::{Scored, ScoredError};

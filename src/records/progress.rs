@@ -59,15 +59,7 @@ impl Progress {
     /// # Errors
     /// [`EngineError::Repartitioned`] otherwise: documents stand in other partitions now.
     pub fn check_partitions(&self, log: &str, now: u16) -> Result<(), EngineError> {
-        let (now, then) = (usize::from(now), self.offsets.0.len());
-        match now == then {
-            true => Ok(()),
-            false => Err(EngineError::Repartitioned {
-                log: log.to_owned(),
-                now,
-                then,
-            }),
-        }
+        check_partitions(log, now, self.offsets.0.len())
     }
 
     /// The record as bytes.
@@ -87,6 +79,22 @@ impl Progress {
             });
         }
         Ok(progress)
+    }
+}
+
+/// Checks that a log has as many partitions `now` as it had `then`, when it was last read.
+///
+/// # Errors
+/// [`EngineError::Repartitioned`] otherwise: documents stand in other partitions now.
+pub fn check_partitions(log: &str, now: u16, then: usize) -> Result<(), EngineError> {
+    let now = usize::from(now);
+    match now == then {
+        true => Ok(()),
+        false => Err(EngineError::Repartitioned {
+            log: log.to_owned(),
+            now,
+            then,
+        }),
     }
 }
 

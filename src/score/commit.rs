@@ -1,12 +1,14 @@
 //! Commits epochs: scored records and dead letters in input order, with the place in the input.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::output::Output;
 use super::pending::{Prepared, Step};
 use crate::dataflow::{Job, Mark};
 use crate::engine::{Counters, EngineError, commit_epoch};
-use crate::log::{LogError, Offsets, Record, Writer};
-use crate::records::{Progress, Scored, dead_letter};
+use crate::log::{LogError, Offsets, Record};
+use crate::records::{Scored, cut, dead_letter};
 
 /// As much of a document as a dead letter keeps when it is too large for its log.
 const PREFIX_BYTES: usize = 1 << 10;
@@ -23,7 +25,7 @@ pub enum Outcome {
 /// Turns epochs into transactions.
 pub struct Commit {
     /// Where both logs are appended.
-    pub writer: Box<dyn Writer>,
+    pub output: Output,
     /// The log that documents come from, for dead letters.
     pub documents: String,
     /// The log of scored records.
@@ -41,18 +43,20 @@ impl Commit {
         let (mut documents, Some(offsets)) = sort(epoch.records) else {
             return Ok(Vec::new());
         };
-        let progress = Progress::new(epoch.epoch, offsets, String::new()).encode();
         let logs = Logs {
             documents: &self.documents,
             scored: &self.scored,
             dead_letters: &self.dead_letters,
         };
-        commit_epoch(self.writer.as_mut(), epoch.epoch, |writer| {
+        let start = Instant::now();
+        commit_epoch(&mut self.output, epoch.epoch, |output| {
             for prepared in &mut documents {
-                logs.append(writer, prepared)?;
+                logs.append(output, prepared)?;
             }
-            Ok(writer.commit(&progress)?)
+            Ok(output.commit(epoch.epoch, &offsets)?)
         })?;
+        let (epoch, records, took) = (epoch.epoch, documents.len(), start.elapsed());
+        tracing::debug!(epoch, records, ?took, "an epoch is committed");
         self.count(&documents);
         Ok(Vec::new())
     }
@@ -85,10 +89,10 @@ struct Logs<'a> {
 
 impl Logs<'_> {
     /// Appends what has become of a record; one too large for the scored log is a dead letter.
-    fn append(&self, writer: &mut dyn Writer, prepared: &mut Prepared) -> Result<(), EngineError> {
+    fn append(&self, output: &mut Output, prepared: &mut Prepared) -> Result<(), EngineError> {
         let Prepared { position, step } = prepared;
         if let Step::Append(record, _) = step {
-            match writer.append(self.scored, position.partition(), record.clone()) {
+            match output.append(self.scored, position.partition(), record.clone()) {
                 Err(error @ LogError::TooLarge { .. }) => {
                     let record = document_of(std::mem::take(record))?;
                     let letter = dead_letter(record, &error.to_string(), self.documents, *position);
@@ -98,7 +102,7 @@ impl Logs<'_> {
             }
         }
         match step {
-            Step::DeadLetter(letter) => self.append_dead_letter(writer, letter),
+            Step::DeadLetter(letter) => self.append_dead_letter(output, letter),
             Step::Append(..) | Step::Measure(_) => {
                 unreachable!("the model has scored what it was given")
             }
@@ -107,15 +111,13 @@ impl Logs<'_> {
 
     fn append_dead_letter(
         &self,
-        writer: &mut dyn Writer,
+        output: &mut Output,
         letter: &mut Record,
     ) -> Result<(), EngineError> {
-        match writer.append(self.dead_letters, 0, letter.clone()) {
+        match output.append(self.dead_letters, 0, letter.clone()) {
             Err(LogError::TooLarge { .. }) => {
-                if let Some(value) = &mut letter.value {
-                    value.truncate(PREFIX_BYTES);
-                }
-                Ok(writer.append(self.dead_letters, 0, letter.clone())?)
+                cut(letter, PREFIX_BYTES);
+                Ok(output.append(self.dead_letters, 0, letter.clone())?)
             }
             done => Ok(done?),
         }
@@ -203,9 +205,11 @@ mod tests {
             store.create(log, layout).expect("a log");
         }
         let mut commit = Commit {
-            writer: store
-                .writer("score", &["scored", "dead-letters"])
-                .expect("a writer"),
+            output: Output::Alone(
+                store
+                    .writer("score", &["scored", "dead-letters"])
+                    .expect("a writer"),
+            ),
             documents: "documents".into(),
             scored: "scored".into(),
             dead_letters: "dead-letters".into(),
@@ -230,6 +234,8 @@ mod tests {
         assert_eq!(letters.len(), 1);
         assert_eq!(letters[0].key.as_deref(), Some(&b"1"[..]));
         assert_eq!(letters[0].value.as_deref(), Some(&[b'z'; PREFIX_BYTES][..]));
+        let size = LIMIT.to_string().into_bytes();
+        assert!(letters[0].headers.contains(&("cut-from".into(), size)));
         let (name, reason) = &letters[0].headers[0];
         let reason = String::from_utf8_lossy(reason);
         assert!(

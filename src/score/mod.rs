@@ -8,9 +8,12 @@
 mod commit;
 mod embedder;
 mod measure;
+mod member;
+mod output;
 mod pending;
 mod prepare;
 mod run;
+mod work;
 
 use timely::dataflow::Scope;
 use timely::dataflow::channels::pact::Pipeline;

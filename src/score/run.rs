@@ -1,25 +1,24 @@
-//! Runs the score dataflow from where the last commit was.
+//! Scores from where the last commit was: alone, or as a member of a group.
 
+use std::ptr::addr_eq;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kernels::{EncoderTokenizer, LanguageModel, ModelInfo, Tokenizer};
+use kernels::{EncoderTokenizer, LanguageModel, Tokenizer};
 
-use super::commit::{Commit, Outcome};
 use super::embedder::Embedder;
-use super::measure::Measure;
-use super::pending::Prepared;
-use super::prepare::{Prepare, Source};
-use super::{Parts, dataflow};
+use super::member::Member;
+use super::output::Output;
+use super::work::{Run, Work};
 use crate::config::FieldPath;
-use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Sending, Threads, Until};
+use crate::dataflow::Until;
 use crate::engine::{Counters, EngineError};
-use crate::log::{Layout, Offsets, Received, Store};
+use crate::log::{Layout, Offsets, Store};
 use crate::records::Progress;
 
-/// The name of the scorer's writer: at most one is live. It names the log, since on one Kafka
-/// cluster other pipelines may have scorers of their own.
+/// The name of the scorer's writer, or of the group of scorers. It names the log, since on one
+/// Kafka cluster other pipelines may have scorers of their own.
 fn writer_of(scored: &str) -> String {
     format!("score-{scored}")
 }
@@ -64,22 +63,37 @@ pub struct Score {
     pub counters: Arc<Counters>,
 }
 
-/// Epochs start small, since a model on the CPU may score only a few documents a second, and grow
-/// fourfold at a time.
-const EPOCH_BYTES_FIRST: usize = 8 << 10;
-const EPOCH_BYTES_MAX: usize = 32 << 20;
-
 /// Scores until the end, or until told to stop; on return all that was read is committed.
+///
+/// Where documents and scored records are in one store that knows groups, other scorers may work
+/// beside this one, and they share the partitions of the documents log.
 ///
 /// # Errors
 /// [`EngineError`] when a log or the model fails for good. What was committed before stays, and a
 /// later call goes on from there.
 pub fn score(score: Score) -> Result<(), EngineError> {
     let partitions = partitions(&score)?;
-    let (name, logs) = (
-        writer_of(&score.scored),
-        [&*score.scored, &*score.dead_letters],
+    let name = writer_of(&score.scored);
+    let outputs = [&*score.scored, &*score.dead_letters];
+    let in_one_store = addr_eq(
+        Arc::as_ptr(&score.documents_store),
+        Arc::as_ptr(&score.scored_store),
     );
+    let group = match in_one_store {
+        true => score
+            .scored_store
+            .group(&name, &score.documents, &outputs)?,
+        false => None,
+    };
+    match group {
+        Some(group) => Member::new(Work::new(score), group, name, partitions).score(),
+        None => alone(score, name, partitions),
+    }
+}
+
+/// Scores as the only scorer, from where the last one's commit was.
+fn alone(score: Score, name: String, partitions: u16) -> Result<(), EngineError> {
+    let logs = [&*score.scored, &*score.dead_letters];
     let writer = score.scored_store.writer(&name, &logs)?;
     let progress = writer.position().map(Progress::decode).transpose();
     let progress = progress.map_err(|source| EngineError::Progress {
@@ -89,147 +103,13 @@ pub fn score(score: Score) -> Result<(), EngineError> {
     if let Some(progress) = &progress {
         progress.check_partitions(&score.documents, partitions)?;
     }
-    let threads = Threads::default();
-    let first = progress.as_ref().map_or(0, |progress| progress.epoch + 1);
-    let documents = Input {
-        store: score.documents_store,
-        log: score.documents.clone(),
+    let run = Run {
+        first: progress.as_ref().map_or(0, |progress| progress.epoch + 1),
         from: progress.map_or_else(|| Offsets::start(partitions), |progress| progress.offsets),
-        until: score.until,
+        output: Output::Alone(writer),
+        stop: Arc::default(),
     };
-    let reader = EpochReader {
-        inputs: vec![documents],
-        replay: false,
-        first,
-        limits: EpochLimits {
-            duration: score.epoch,
-            bytes_first: EPOCH_BYTES_FIRST,
-            bytes_max: EPOCH_BYTES_MAX,
-        },
-        stop: score.stop,
-        threads: threads.clone(),
-    };
-    let scorer = identity(&score.scorer, score.embedder.as_ref().map(|(it, _)| it));
-    let (source, model) = match score.scorer {
-        Scorer::Model(model, tokenizer, max) => (Source::Model(tokenizer, max), Some(model)),
-        Scorer::Fields(perplexity, tokens) => (Source::Fields(perplexity, tokens), None),
-    };
-    let (embedder, encoder) = score.embedder.unzip();
-    let (topic, document_bytes_max) = (score.documents, score.document_bytes_max);
-    let prepare = Prepare {
-        topic: topic.clone(),
-        document_bytes_max,
-        source,
-        encoder,
-        scorer: Arc::clone(&scorer),
-    };
-    let measure = (model.is_some() || embedder.is_some()).then_some(Measure {
-        model,
-        embedder,
-        scorer,
-    });
-    let commit = Commit {
-        writer,
-        documents: topic,
-        scored: score.scored,
-        dead_letters: score.dead_letters,
-        counters: Arc::clone(&score.counters),
-    };
-    let pools = Pools {
-        prepare: prepare_pool(&prepare, score.threads, &threads),
-        measure: measure.map(|measure| measure_pool(measure, &threads)),
-        commit: commit_pool(commit, &threads),
-    };
-    run(reader, pools, score.batch_tokens, score.counters, threads)
-}
-
-/// What scored records say that they come from: all that has a part in their measurements.
-fn identity(scorer: &Scorer, embedder: Option<&Embedder>) -> Arc<str> {
-    let of = |info: &ModelInfo| format!("{} {}", info.name, info.backend);
-    let scores = match scorer {
-        Scorer::Model(model, ..) => of(model.describe()),
-        Scorer::Fields(perplexity, _) => perplexity.to_string(),
-    };
-    match embedder {
-        Some(embedder) => format!("{scores}; {}", of(embedder.describe())).into(),
-        None => scores.into(),
-    }
-}
-
-/// The threads that do the work.
-struct Pools {
-    prepare: Pool<Received, Prepared>,
-    measure: Option<Pool<Prepared, Prepared>>,
-    commit: Pool<Outcome, ()>,
-}
-
-/// Runs the dataflow on one worker: it only hands work to the pools.
-fn run(
-    reader: EpochReader,
-    pools: Pools,
-    batch_tokens: usize,
-    counters: Arc<Counters>,
-    threads: Threads,
-) -> Result<(), EngineError> {
-    let first = reader.first;
-    let of_the_worker = Mutex::new(Some((read(reader, counters), pools)));
-    let crew = threads.clone();
-    threads.execute(1, move |_, scope| {
-        let mut of_the_worker = of_the_worker.lock().expect("no panic before");
-        let (read, pools) = of_the_worker.take().expect("there is one worker");
-        let Pools {
-            prepare,
-            measure,
-            commit,
-        } = pools;
-        let threads = &crew;
-        let parts = Parts {
-            first,
-            read,
-            prepare,
-            measure,
-            batch_tokens,
-            commit,
-            threads,
-        };
-        dataflow(scope, parts);
-    })
-}
-
-fn read(
-    reader: EpochReader,
-    counters: Arc<Counters>,
-) -> impl FnOnce(Sending<Received>) -> Result<(), EngineError> + Send {
-    move |sending| {
-        reader.run(&sending, |_, received| {
-            Counters::add(&counters.read, 1);
-            Ok(Some(received))
-        })
-    }
-}
-
-fn prepare_pool(prepare: &Prepare, n: usize, threads: &Threads) -> Pool<Received, Prepared> {
-    let work = (0..n.max(1)).map(|_| {
-        let prepare = prepare.clone();
-        move |job: Job<Received>| prepare.prepare(job)
-    });
-    Pool::start("prepare", work, threads)
-}
-
-fn measure_pool(mut measure: Measure, threads: &Threads) -> Pool<Prepared, Prepared> {
-    Pool::start(
-        "measure",
-        [move |job: Job<Prepared>| measure.measure(job)],
-        threads,
-    )
-}
-
-fn commit_pool(mut commit: Commit, threads: &Threads) -> Pool<Outcome, ()> {
-    Pool::start(
-        "commit",
-        [move |job: Job<Outcome>| commit.commit(job)],
-        threads,
-    )
+    Work::new(score).run(run)
 }
 
 /// The partitions of the documents log, which the scored log must have too.

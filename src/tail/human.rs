@@ -94,12 +94,18 @@ fn dead_letter(record: &Record, color: bool) -> String {
     let source = escaped(&source, usize::MAX);
     let reason = escaped(&part("reason"), usize::MAX);
     let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
-    format!(
-        "{} {} {}",
-        paint(source, BOLD, color),
-        paint(reason, RED, color),
-        escaped(&value, EXCERPT_CHARS)
-    )
+    let mut line = paint(source, BOLD, color).to_string();
+    // Without one it cannot be delivered again.
+    if let Some(key) = &record.key {
+        write!(
+            line,
+            " {}",
+            escaped(&String::from_utf8_lossy(key), EXCERPT_CHARS)
+        )
+        .expect("writing to memory does not fail");
+    }
+    let (reason, value) = (paint(reason, RED, color), escaped(&value, EXCERPT_CHARS));
+    format!("{line} {reason} {value}")
 }
 
 fn removed(id: &str, how: &str, color: bool) -> String {

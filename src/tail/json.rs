@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Kind, Undecoded};
 use crate::feed::{Head, REJECT_HEADER};
 use crate::log::{Received, Record};
-use crate::records::Scored;
+use crate::records::{CUT_FROM, Scored};
 
 /// Writes the record as one line, without its end.
 pub(super) fn write(kind: Kind, received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded> {
@@ -125,6 +125,9 @@ struct DeadLetter<'a> {
     value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
+    /// The value's size, where only its beginning is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_from: Option<u64>,
 }
 
 impl<'a> DeadLetter<'a> {
@@ -143,6 +146,7 @@ impl<'a> DeadLetter<'a> {
             key_base64,
             value,
             value_base64,
+            cut_from: number(CUT_FROM),
         }
     }
 }
@@ -264,6 +268,7 @@ mod tests {
     fn dead_letters_have_their_golden_line() {
         let mut letter = record(Some(b"a"), Some(b"\xff\x00"));
         for (name, value) in [
+            ("cut-from", "70000"),
             ("reason", "invalid UTF-8 at byte 0"),
             ("topic", "documents"),
             ("partition", "3"),
@@ -276,7 +281,7 @@ mod tests {
             written(Kind::DeadLetters, letter).unwrap(),
             "{\"reason\":\"invalid UTF-8 at byte 0\",\"source\":\"crawl.jsonl:9\",\
              \"topic\":\"documents\",\"partition\":3,\"offset\":41,\"key\":\"a\",\
-             \"value\":null,\"value_base64\":\"/wA=\"}"
+             \"value\":null,\"value_base64\":\"/wA=\",\"cut_from\":70000}"
         );
         assert_eq!(
             written(Kind::DeadLetters, record(None, Some(b"x"))).unwrap(),

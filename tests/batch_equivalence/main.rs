@@ -1,8 +1,9 @@
 //! After every epoch, whatever came before it, the curated set is what a batch job would select.
 //!
 //! Random streams of documents run through `score` and `curate` on the log in memory: updates,
-//! takedowns, unusable records, several partitions, one and two workers, epochs of any size,
-//! changed rules, and crashes at any operation of the store. The oracle sorts the committed prefix.
+//! takedowns, unusable records, several partitions, one and two workers, one process and several,
+//! epochs of any size, changed rules, crashes at any operation of the store, and snapshots that are
+//! made all the time, used at every start, and break. The oracle sorts the committed prefix.
 //! Where a stage samples by density the test makes the codes itself, in the place of `score`.
 
 #![allow(clippy::unwrap_used)] // a test may panic
@@ -16,14 +17,16 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use riffle::log::{Offsets, Position, Received};
 use riffle::records::{Scored, field};
+use riffle::verify::VerifyError;
 use serde_json::Value;
 
 use batch::{Batch, Sample, Seen, batch, decoded, latest, skill_of};
-use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, PLAIN, Step, arrival, step};
+use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, Crew, PLAIN, Step, arrival, step};
 use world::{CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, MIXTURE, SCORED, STATISTICS, World};
 
 /// Checks what is published now against the rules and the place of the last commit.
 fn check(world: &World) {
+    check_verify(world);
     let (Some(rules), Some((epoch, statistics))) =
         (world.committed_rules(), world.statistics().pop_last())
     else {
@@ -45,6 +48,15 @@ fn check(world: &World) {
         assert_eq!(curated["riffle"]["perplexity"], scored.perplexity());
     }
     assert_eq!(statistics["curated"], expected.len());
+}
+
+/// Checks that `riffle verify` finds so too, whatever is configured when it is asked.
+fn check_verify(world: &World) {
+    match world.verify() {
+        Ok(report) => assert!(report.equal, "{report}"),
+        Err(VerifyError::NothingCommitted { .. }) => assert_eq!(world.committed_rules(), None),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Checks every epoch of the run that has just ended, all under the same rules.
@@ -261,30 +273,27 @@ fn play(world: &mut World, steps: Vec<Step>) {
         match step {
             Step::Arrive(arrivals) => world.arrive(&arrivals),
             Step::Score(crash) => world.score(crash),
-            Step::Curate {
-                workers,
-                rules,
-                crash,
-            } => {
-                world.curate(workers, rules, crash);
+            Step::Curate { crew, rules, crash } => {
+                world.curate(crew, rules, crash);
                 check(world);
             }
+            Step::Damage(damage) => world.damage(&damage),
         }
     }
     world.score(None);
-    world.curate(1, 0, None);
+    world.curate(Crew::of(1), 0, None);
     check(world);
     let anything = !world.store.committed(SCORED).is_empty();
     assert_eq!(world.committed_rules(), anything.then_some(0));
 }
 
 /// Feeds, scores and curates in parts, with a restart between them; checks every single epoch.
-fn follow(world: &mut World, workers: usize, rules: usize, arrivals: &[Arrival]) {
+fn follow(world: &mut World, crew: Crew, rules: usize, arrivals: &[Arrival]) {
     for part in arrivals.chunks(70) {
         world.arrive(part);
         world.score(None);
         let from = world.next_epoch();
-        world.curate(workers, rules, None);
+        world.curate(crew, rules, None);
         check_epochs(world, from, rules);
     }
 }
@@ -298,8 +307,10 @@ proptest! {
         partitions in 1..4u16,
         poll_records_max in 1..40usize,
         steps in prop::collection::vec(step(PLAIN), 1..12),
+        snapshot_records_min in 1..60u64,
     ) {
         let mut world = World::new(partitions, poll_records_max, false);
+        world.snapshot_records_min = snapshot_records_min;
         play(&mut world, steps);
         check_scored(&world);
     }
@@ -311,8 +322,10 @@ proptest! {
         partitions in 1..4u16,
         poll_records_max in 1..40usize,
         steps in prop::collection::vec(step(ALL), 1..12),
+        snapshot_records_min in 1..60u64,
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
+        world.snapshot_records_min = snapshot_records_min;
         play(&mut world, steps);
     }
 
@@ -326,7 +339,7 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, false);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
     }
 
     /// Density is chained behind perplexity and before it, at random behind it and before it.
@@ -339,7 +352,7 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
     }
 
     /// Skills follow a mixture that follows a trainer's reports, behind perplexity and density.
@@ -352,6 +365,120 @@ proptest! {
         arrivals in prop::collection::vec(arrival(), 1..200),
     ) {
         let mut world = World::new(partitions, poll_records_max, true);
-        follow(&mut world, workers, rules, &arrivals);
+        follow(&mut world, Crew::of(workers), rules, &arrivals);
     }
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// Workers in several processes, under any rules: what passes between them arrives as it was.
+    #[test]
+    fn oracle_every_epoch_of_several_processes_equals_the_batch_selection(
+        partitions in 1..3u16,
+        poll_records_max in 1..20usize,
+        rules in ALL,
+        processes in 2..4usize,
+        workers in 1..3usize,
+        arrivals in prop::collection::vec(arrival(), 1..200),
+    ) {
+        let mut world = World::new(partitions, poll_records_max, true);
+        follow(&mut world, Crew { processes, workers }, rules, &arrivals);
+    }
+}
+
+/// Documents and a takedown, in three partitions.
+fn arrivals() -> Vec<Arrival> {
+    let document = |n: u8| Arrival::Document(n % 40, 1 + n % 11, 1 + u16::from(n % 49), n % 3);
+    let documents = (0..120).map(document);
+    documents.chain([Arrival::Takedown(3)]).collect()
+}
+
+/// How many operations of the store a start takes that finds nothing new.
+fn operations(world: &mut World, workers: usize, rules: usize) -> u64 {
+    world.curate(Crew::of(workers), rules, None);
+    check(world);
+    world.operations
+}
+
+/// Without this, the tests above could pass because no snapshot is ever used.
+#[test]
+fn a_start_reads_the_snapshot_in_the_place_of_the_log_before_it() {
+    for (rules, workers) in [(0, 1), (5, 2), (8, 2), (12, 1), (15, 2)] {
+        let mut world = World::new(3, 1, true);
+        world.arrive(&arrivals());
+        world.score(None);
+        world.curate(Crew::of(workers), rules, None);
+        assert!(!world.snapshot_files().is_empty());
+        let with = operations(&mut world, workers, rules);
+        for path in world.snapshot_files() {
+            std::fs::remove_file(path).unwrap();
+        }
+        let without = operations(&mut world, workers, rules);
+        let scored = world.store.committed(SCORED).len() as u64;
+        assert!(
+            with + scored <= without + 10,
+            "{with} and {without} operations"
+        );
+    }
+}
+
+/// Other rates, and fewer fields to group by: the old rules and the new ones begin with it.
+#[test]
+fn changed_rules_begin_with_the_snapshot_where_the_reading_allows() {
+    for (before, after, both) in [(1, 0, true), (0, 3, true), (0, 1, false), (0, 7, false)] {
+        let mut world = World::new(3, 1, true);
+        world.arrive(&arrivals());
+        world.score(None);
+        world.curate(Crew::of(1), before, None);
+        let files = world.snapshot_files();
+        world.curate(Crew::of(1), after, None);
+        check(&world);
+        let with = world.operations;
+        let scored = world.store.committed(SCORED).len() as u64;
+        assert!(scored > 100 && !files.is_empty());
+        // What is published takes operations too, less than twice for each document.
+        let read = if both { 0 } else { scored };
+        assert!(
+            with >= read && with < read + 160,
+            "{before} to {after}: {with} operations"
+        );
+    }
+}
+
+/// The disk has no room for snapshots, or is not ours: nobody but the log is needed.
+#[test]
+fn fault_without_a_directory_for_snapshots_the_stream_goes_on() {
+    let mut world = World::new(2, 5, false);
+    world.snapshots_dir = world.snapshots_dir.join("file");
+    std::fs::write(&world.snapshots_dir, b"in the way").unwrap();
+    world.arrive(&arrivals());
+    world.score(None);
+    for _ in 0..2 {
+        world.curate(Crew::of(1), 0, None);
+        check(&world);
+    }
+    assert!(world.committed_rules().is_some());
+}
+
+/// Whoever deletes the outputs begins anew: snapshots of the time before must not be taken up.
+#[test]
+fn without_a_commit_snapshots_are_of_another_time() {
+    let mut old = World::new(1, 50, false);
+    old.arrive(&arrivals());
+    old.score(None);
+    old.curate(Crew::of(1), 0, None);
+    assert!(!old.snapshot_files().is_empty());
+    let mut anew = World::new(1, 50, false);
+    anew.snapshots_dir = old.snapshots_dir.clone();
+    let mut arrivals = arrivals();
+    arrivals.reverse();
+    anew.arrive(&arrivals[..60]);
+    anew.score(None);
+    anew.curate(Crew::of(1), 0, None);
+    check(&anew);
+    anew.arrive(&arrivals[60..]);
+    anew.score(None);
+    anew.curate(Crew::of(2), 0, None);
+    check(&anew);
 }

@@ -31,10 +31,57 @@ pub enum Step {
     Arrive(Vec<Arrival>),
     Score(Crash),
     Curate {
-        workers: usize,
+        crew: Crew,
         rules: usize,
         crash: Crash,
     },
+    /// A snapshot's file breaks.
+    Damage(Damage),
+}
+
+/// What happens to a snapshot's file.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    pub how: How,
+    /// 0 for the newest; more than there are begin anew.
+    pub newer: usize,
+    /// The byte; more than there are begin anew.
+    pub at: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// A bit is another.
+    Flip,
+    /// The file ends before the byte.
+    Cut,
+    /// The bytes from there on were never written.
+    Zero,
+    /// There is no file.
+    Remove,
+}
+
+/// What curate runs on: processes, and workers of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub processes: usize,
+    pub workers: usize,
+}
+
+impl Crew {
+    /// One process with so many workers.
+    pub fn of(workers: usize) -> Self {
+        Crew {
+            processes: 1,
+            workers,
+        }
+    }
+}
+
+/// Mostly one process, since several take some time to meet.
+fn crew() -> impl Strategy<Value = Crew> {
+    let processes = prop_oneof![12 => Just(1usize), 1 => 2..4usize];
+    (processes, 1..3usize).prop_map(|(processes, workers)| Crew { processes, workers })
 }
 
 /// The operation of the store at which the process dies, if it does, and on which side of it.
@@ -83,9 +130,20 @@ pub fn step(rules: Range<usize>) -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => prop::collection::vec(arrival(), 1..60).prop_map(Step::Arrive),
         2 => crash().prop_map(Step::Score),
-        3 => (1..3usize, rules, crash())
-            .prop_map(|(workers, rules, crash)| Step::Curate { workers, rules, crash }),
+        3 => (crew(), rules, crash())
+            .prop_map(|(crew, rules, crash)| Step::Curate { crew, rules, crash }),
+        1 => damage().prop_map(Step::Damage),
     ]
+}
+
+pub fn damage() -> impl Strategy<Value = Damage> {
+    let how = prop_oneof![
+        3 => Just(How::Flip),
+        1 => Just(How::Cut),
+        1 => Just(How::Zero),
+        1 => Just(How::Remove),
+    ];
+    (how, 0..2usize, any::<usize>()).prop_map(|(how, newer, at)| Damage { how, newer, at })
 }
 
 /// The numbers of rules without skills and a stage by density, of those with such a stage, with

@@ -1,19 +1,28 @@
 //! A store on which processes run and crash, and what they have committed there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use riffle::cluster::{Place, free_addresses};
 use riffle::config::Stage;
-use riffle::curate::{Curate, MixtureTopics, curate};
+use riffle::curate::{
+    Curate, MixtureTopics, Part, Schedule, Skills, Snapshots, curate, kept, take_part,
+};
 use riffle::engine::{Counters, EngineError};
 use riffle::log::memory::{MemoryStore, Side};
 use riffle::log::{Layout, LogError, Received, Store, partition_of};
 use riffle::records::Progress;
 use riffle::score::{Score, Scorer, score};
+use riffle::verify::{Report, Verify, VerifyError, verify};
+use tempfile::TempDir;
 
-use crate::scenario::{ALL, Arrival, Crash, coded, record, report, sketch, skills, stages};
+use crate::scenario::{
+    ALL, Arrival, Crash, Crew, Damage, How, coded, record, report, sketch, skills, stages,
+};
 
 pub const DOCUMENTS: &str = "documents";
 pub const SCORED: &str = "scored";
@@ -29,6 +38,13 @@ pub struct World {
     pub partitions: u16,
     /// Whether scored records carry codes. Then the scorer is the test's own, and never crashes.
     coded: bool,
+    /// On a disk that outlives the processes.
+    pub snapshots_dir: PathBuf,
+    _disk: TempDir,
+    /// See [`Schedule`]: so small that most runs leave snapshots.
+    pub snapshot_records_min: u64,
+    /// Operations of the store in the last process.
+    pub operations: u64,
 }
 
 impl World {
@@ -49,11 +65,39 @@ impl World {
         };
         store.create(LOSSES, layout).unwrap();
         store.set_poll_records_max(poll_records_max);
+        let disk = tempfile::tempdir().unwrap();
         World {
             store,
             partitions,
             coded,
+            snapshots_dir: disk.path().to_path_buf(),
+            _disk: disk,
+            snapshot_records_min: 1,
+            operations: 0,
         }
+    }
+
+    /// The files of the snapshots, the newest first.
+    pub fn snapshot_files(&self) -> Vec<PathBuf> {
+        let kept = kept(&self.snapshots_dir).unwrap();
+        kept.into_iter().map(|kept| kept.path).collect()
+    }
+
+    /// Does something to one of the snapshots' files that no process does.
+    pub fn damage(&self, damage: &Damage) {
+        let files = self.snapshot_files();
+        let Some(path) = files.get(damage.newer % files.len().max(1)) else {
+            return;
+        };
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = damage.at % bytes.len();
+        match damage.how {
+            How::Flip => bytes[at] ^= 1 << (at % 8),
+            How::Cut => bytes.truncate(at),
+            How::Zero => bytes[at..].fill(0),
+            How::Remove => return std::fs::remove_file(path).unwrap(),
+        }
+        std::fs::write(path, bytes).unwrap();
     }
 
     pub fn arrive(&self, arrivals: &[Arrival]) {
@@ -85,6 +129,7 @@ impl World {
             Ok(()) | Err(EngineError::Log(LogError::Crash)) => {}
             Err(error) => panic!("{error}"),
         }
+        self.operations = self.store.operations();
         self.store = self.store.reopen();
     }
 
@@ -114,8 +159,75 @@ impl World {
         }
     }
 
-    pub fn curate(&mut self, workers: usize, rules: usize, crash: Crash) {
-        self.process(crash, |store| curate(curating(store, workers, rules)?));
+    pub fn curate(&mut self, crew: Crew, rules: usize, crash: Crash) {
+        let workers = crew.workers;
+        let snapshots = Snapshots {
+            dir: self.snapshots_dir.clone(),
+            schedule: Schedule {
+                interval: Duration::from_secs(3600),
+                records_min: self.snapshot_records_min,
+            },
+        };
+        let curating = |store, place| {
+            let curating = curating(store, workers, rules)?;
+            Ok::<_, EngineError>(Curate {
+                snapshots: Some(snapshots),
+                place,
+                ..curating
+            })
+        };
+        if crew.processes == 1 {
+            return self.process(crash, |store| curate(curating(store, None)?));
+        }
+        let addresses = free_addresses(crew.processes).unwrap();
+        let place = |process| Place {
+            process,
+            addresses: addresses.clone(),
+            key: String::new(),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let parts = (1..crew.processes).map(|process| Part {
+            stages: stages(rules),
+            sketch: sketch(),
+            skills: skills(rules),
+            workers,
+            place: place(process),
+            stop: Arc::clone(&stop),
+        });
+        let members: Vec<_> = parts
+            .map(|part| thread::spawn(|| take_part(part)))
+            .collect();
+        self.process(crash, |store| curate(curating(store, Some(place(0)))?));
+        // Members that process 0 did not live to meet wait for the next.
+        stop.store(true, Ordering::Relaxed);
+        for member in members {
+            match member.join().unwrap() {
+                Ok(()) => {}
+                Err(EngineError::Cluster(error)) if error.is_of_another() && crash.is_some() => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Compares what is published with what should be.
+    pub fn verify(&self) -> Result<Report, VerifyError> {
+        let store: Arc<dyn Store> = Arc::new(self.store.clone());
+        // Ends the transaction of a curator that crashed: nothing behind it can be read before.
+        drop(store.writer("curate-curated", &[])?);
+        verify(&Verify {
+            scored_store: Arc::clone(&store),
+            scored: SCORED.to_owned(),
+            curated_store: store,
+            curated: CURATED.to_owned(),
+            statistics: STATISTICS.to_owned(),
+            mixture: MIXTURE.to_owned(),
+            stages: Vec::new(),
+            sketch: sketch(),
+            skills: Skills::default(),
+            workers: 1,
+            stop: Arc::new(AtomicBool::new(false)),
+            steps: Arc::default(),
+        })
     }
 
     /// The corpus record of every committed epoch.
@@ -233,7 +345,9 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         sketch: sketch(),
         skills,
         mixture,
+        snapshots: None,
         workers,
+        place: None,
         epoch: Duration::ZERO,
         until: Box::new(move || Ok(Some(end.clone()))),
         stop: Arc::new(AtomicBool::new(false)),

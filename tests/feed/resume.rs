@@ -102,6 +102,10 @@ impl Store for Stopping<'_> {
             stop: self.stop.clone(),
         }))
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        self.store.position(writer)
+    }
 }
 
 struct StoppingWriter {

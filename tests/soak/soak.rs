@@ -18,18 +18,20 @@ use crate::process::Process;
 use crate::site::Site;
 
 /// How curate is run, and in how many processes.
-pub const CURATE: &[&str] = &["curate"];
-const MEMBERS: usize = 1;
+pub const CURATE: &[&str] = &["curate", "--processes", "2"];
+const MEMBERS: usize = 2;
 /// How many `riffle score` share the documents.
-const SCORERS: usize = 1;
+const SCORERS: usize = 2;
 
-const PARTITIONS: u16 = 3;
+const PARTITIONS: u16 = 6;
 /// How long the rest may take once all has come in.
 const END: Duration = Duration::from_secs(600);
 
 fn site(broker: &Broker) -> Site {
     Site::kafka(broker.bootstrap(), "soak")
         .set(&format!("topics.partitions={PARTITIONS}"))
+        // A scorer that is killed is missed soon.
+        .set("kafka.session.timeout.ms=3000")
         .set("score.epoch_ms=50")
         .set("curate.epoch_ms=100")
         .set("curate.workers=2")
@@ -160,6 +162,10 @@ fn check(site: &Site, ledger: &Ledger, follower: &mut Follower) {
     assert_eq!(u64::from(without_key), ledger.poison_without_key);
     assert!(letters.keys().eq(&ledger.poison));
     assert!(letters.values().all(|count| *count == 1));
+
+    let verified = site.riffle(&["verify"]);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+    println!("{}", verified.stdout);
 
     let statistics = site.tail("statistics");
     let of_corpus = statistics.iter().rev().find(|it| it["live"].is_u64());

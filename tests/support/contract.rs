@@ -25,6 +25,7 @@ macro_rules! contract {
             partitions_keep_their_order
             logs_and_position_commit_together
             a_commit_without_records_moves_the_position
+            a_position_is_read_without_becoming_the_writer
             aborted_records_stay_invisible
             open_records_stay_invisible
             what_a_dropped_writer_left_open_never_becomes_visible
@@ -168,6 +169,24 @@ pub fn a_commit_without_records_moves_the_position(fixture: &dyn Fixture) {
         store.writer(&name, &[&log]).unwrap().position(),
         Some(&b"2"[..])
     );
+}
+
+pub fn a_position_is_read_without_becoming_the_writer(fixture: &dyn Fixture) {
+    let (store, log) = made(fixture, "log", 1);
+    let name = fixture.name("w");
+    let other = fixture.open();
+    assert_eq!(other.position(&name).unwrap(), None);
+    let mut writer = store.writer(&name, &[&log]).unwrap();
+    assert_eq!(other.position(&name).unwrap(), None);
+    for position in [&b"1"[..], b"2 \0\xff"] {
+        append(&mut *writer, &log, 0, &["a"]);
+        writer.commit(position).unwrap();
+        assert_eq!(other.position(&name).unwrap().as_deref(), Some(position));
+    }
+    drop(writer);
+    let position = other.position(&name).unwrap();
+    assert_eq!(position.as_deref(), Some(&b"2 \0\xff"[..]));
+    assert_eq!(other.position(&fixture.name("stranger")).unwrap(), None);
 }
 
 pub fn aborted_records_stay_invisible(fixture: &dyn Fixture) {

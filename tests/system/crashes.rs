@@ -11,7 +11,7 @@ use crate::kcat;
 use crate::site::{Site, document, takedown};
 
 /// Twelve feeds: new documents, older ones anew, and takedowns.
-fn feeds() -> Vec<Vec<Value>> {
+pub fn feeds() -> Vec<Vec<Value>> {
     let feed = |n: u64| {
         let new = (n * 50..n * 50 + 50).map(|n| document(n, 0));
         let again = (n * 20..n * 20 + 10).map(move |m| document(m, 1 + n % 3));
@@ -22,7 +22,7 @@ fn feeds() -> Vec<Vec<Value>> {
 }
 
 /// Feeds the site while its runs are killed, each after one of `delays`; then runs it to the end.
-fn stream_through_kills(site: &Site, feeds: &[Vec<Value>], delays: &[u64]) {
+pub fn stream_through_kills(site: &Site, feeds: &[Vec<Value>], delays: &[u64]) {
     site.feed(&[]);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -47,7 +47,7 @@ fn stream_through_kills(site: &Site, feeds: &[Vec<Value>], delays: &[u64]) {
 }
 
 /// With epochs so short that kills come between and within many of them.
-fn with_short_epochs(site: Site) -> Site {
+pub fn with_short_epochs(site: Site) -> Site {
     site.set("score.epoch_ms=10")
         .set("curate.epoch_ms=10")
         .set("curate.workers=2")

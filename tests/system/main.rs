@@ -7,6 +7,7 @@
 mod broker;
 
 mod bad_input;
+mod cluster;
 mod crashes;
 mod curated;
 mod density;
@@ -16,5 +17,9 @@ mod kafka;
 mod kcat;
 mod local;
 mod model;
+mod redeliver;
+mod scorers;
 mod site;
 mod skills;
+mod snapshots;
+mod verify;

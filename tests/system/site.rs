@@ -105,6 +105,14 @@ impl Site {
         ended(self.started_by("timeout", &before, args), input)
     }
 
+    /// Runs the binary with this variable set.
+    pub fn riffle_with(&self, variable: &str, value: &str, args: &[&str]) -> Ended {
+        let before = ["-k", "5", SECONDS_MAX, binary()];
+        let mut command = self.started_by("timeout", &before, args);
+        command.env(variable, value);
+        ended(command, b"")
+    }
+
     /// Runs the binary.
     pub fn riffle(&self, args: &[&str]) -> Ended {
         self.riffle_reading(b"", args)

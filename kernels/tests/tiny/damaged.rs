@@ -336,6 +336,34 @@ fn fault_safetensors_that_do_not_hold_what_they_say() {
 }
 
 #[test]
+fn fault_a_tokenizer_cut_off_or_with_a_decoder_of_nonsense() {
+    let directory = tempfile::tempdir().unwrap();
+    Tiny::new(true, DType::F32).write_directory(directory.path(), DType::F32, 1);
+    let path = directory.path().join("tokenizer.json");
+    let sound = fs::read_to_string(&path).unwrap();
+    // Nobody decodes: what stands there does not matter, and must not end the process.
+    let decoder =
+        |value: &str| sound.replace(r#""decoder":null"#, &format!(r#""decoder":{value}"#));
+    for nonsense in ["[[1]]", r#"{"type":"ByteLevel","trim":1e999}"#] {
+        assert_ne!(decoder(nonsense), sound);
+        fs::write(&path, decoder(nonsense)).unwrap();
+        assert!(
+            load(directory.path(), &LoadOptions::default()).is_ok(),
+            "{nonsense}"
+        );
+    }
+    let whole = decoder(r#"{"type":"ByteLevel"}"#);
+    let at = whole.find("ByteLevel\"}").unwrap();
+    for cut in [&whole[..at], &whole[..whole.len() - 1], "", "null"] {
+        fs::write(&path, cut).unwrap();
+        assert!(
+            matches!(fault(directory.path()), ModelError::Malformed { .. }),
+            "{cut}"
+        );
+    }
+}
+
+#[test]
 fn fault_a_shard_outside_the_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     Tiny::new(true, DType::F32).write_directory(directory.path(), DType::F32, 2);

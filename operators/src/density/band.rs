@@ -45,6 +45,10 @@ pub(super) struct Band {
     /// This worker's documents by side.
     held: [u32; 3],
     changes: Vec<Change<Item>>,
+    /// Of the documents that the selection tells of, numbers and slots.
+    told: Vec<(u32, u32)>,
+    /// By number, additions less removals that it tells of; all 0 between uses.
+    net: Vec<i8>,
 }
 
 impl Band {
@@ -62,6 +66,8 @@ impl Band {
             end: SIDES.len() as u32,
             held: [0; 3],
             changes: Vec::new(),
+            told: Vec::new(),
+            net: Vec::new(),
         }
     }
 
@@ -167,14 +173,24 @@ impl Band {
         self.select.is_settled()
     }
 
-    /// Takes the cut that has been found; `changed` hears the slots of documents inside that may
-    /// now be kept, or not any more.
+    /// Takes the cut that has been found; `changed` hears the slots of documents that have stayed
+    /// inside and may now be kept, or not any more.
     pub(super) fn finish(&mut self, mut changed: impl FnMut(u32)) {
+        // Most were kept with one key and are kept with another.
+        let Band { told, net, .. } = self;
+        net.resize(self.end as usize, 0);
         self.select.finish(|change| {
             if change.record.slot != MANY {
-                changed(change.record.slot);
+                net[change.slot as usize] += change.diff as i8;
+                told.push((change.slot, change.record.slot));
             }
         });
+        for (number, slot) in told.drain(..) {
+            if std::mem::take(&mut net[number as usize]) != 0 {
+                changed(slot);
+            }
+        }
+        told.shrink_to(1 << 16);
         drop(self.select.summaries());
     }
 
@@ -198,5 +214,7 @@ impl Band {
             + self.numbers.bytes()
             + self.free.capacity() * size_of::<u32>()
             + self.changes.capacity() * size_of::<Change<Item>>()
+            + self.told.capacity() * size_of::<(u32, u32)>()
+            + self.net.capacity()
     }
 }

@@ -102,14 +102,18 @@ impl Bounds {
         start..end
     }
 
-    /// The lengths of all cells.
-    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
-        let mut long = self.long.iter();
-        let lengths = self.blocks.iter().flat_map(|block| block.lengths);
-        lengths.map(move |length| match length {
-            LONG => long.next().map_or(0, |long| long.1 as usize),
+    /// The lengths that did not fit, for [`length`](Self::length).
+    pub(super) fn long(&self) -> impl Iterator<Item = u32> {
+        self.long.iter().map(|long| long.1)
+    }
+
+    /// The length of a cell, if all are asked for in order with the same `long`.
+    #[inline(always)]
+    pub(super) fn length(&self, cell: usize, long: &mut impl Iterator<Item = u32>) -> usize {
+        match self.blocks[cell / BLOCK].lengths[cell % BLOCK] {
+            LONG => long.next().map_or(0, |long| long as usize),
             length => usize::from(length),
-        })
+        }
     }
 
     /// Asks for the memory of a cell's bounds.
@@ -139,15 +143,10 @@ mod tests {
             })
             .collect();
         let bounds = Bounds::new(&lengths);
-        assert!(
-            bounds
-                .lengths()
-                .take(1000)
-                .eq(lengths.iter().map(|l| *l as usize))
-        );
-        let mut start = 0;
+        let (mut start, mut long) = (0, bounds.long());
         for (cell, &length) in lengths.iter().enumerate() {
             let end = start + length as usize;
+            assert_eq!(bounds.length(cell, &mut long), length as usize);
             assert_eq!(bounds.of(cell as u16), start..end, "{cell}");
             start = end;
         }

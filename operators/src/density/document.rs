@@ -1,4 +1,7 @@
-//! One counted document, in 16 bytes: its density, and what must be noticed when that changes.
+//! A counted document: its density, and what must be noticed when that changes.
+//!
+//! Nearly every touch only adds to a sum. So a document's [`Gauge`], eight bytes, has how far the
+//! sum is from where something happens, and a touch looks at nothing else.
 
 use crate::density::order::key;
 
@@ -17,63 +20,83 @@ impl Side {
     const ALL: [Side; 4] = [Side::Below, Side::Inside, Side::Above, Side::Out];
 }
 
-/// Bits of the sum: 2¹² rows of 2³² documents in sixteenths.
-const SUM_BITS: u32 = 48;
-const SUM: u64 = (1 << SUM_BITS) - 1;
-const BUCKET_SHIFT: u32 = SUM_BITS;
-const BUCKET: u64 = 0x3f << BUCKET_SHIFT;
-const SIDE_SHIFT: u32 = BUCKET_SHIFT + 6;
-const SIDE: u64 = 0b11 << SIDE_SHIFT;
-const DISTURBED: u64 = 1 << 62;
-const DEAD: u64 = 1 << 63;
-
 /// Buckets of the density histogram.
 pub(super) const BUCKETS: usize = 34;
 
-#[derive(Clone, Copy, Debug, Default)]
+/// A document as it is worked on; it is kept as a [`Packed`] and a [`Gauge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Document {
-    /// The sum of the levels of its cells, and above it bucket, side and flags.
-    state: u64,
-    pub variate: u32,
     pub slot: u32,
+    pub variate: u32,
+    /// The sum of the levels of its cells.
+    pub sum: u64,
+    pub side: Side,
+    pub bucket: u8,
 }
 
 impl Document {
     /// A document that is not to be drawn, for the time being.
-    pub(super) fn new(slot: u32, variate: u32, sum: u64) -> Self {
+    pub(super) fn new(slot: u32, variate: u32, sum: u64, watch: &Watch) -> Self {
         Document {
-            state: sum | (Side::Out as u64) << SIDE_SHIFT,
-            variate,
             slot,
+            variate,
+            sum,
+            side: Side::Out,
+            bucket: watch.bucket(sum),
         }
     }
 
     #[inline(always)]
-    pub(super) fn sum(&self) -> u64 {
-        self.state & SUM
-    }
-
-    #[inline(always)]
     pub(super) fn key(&self) -> u64 {
-        key(self.variate, self.sum())
+        key(self.variate, self.sum)
     }
 
-    #[inline(always)]
+    pub(super) fn pack(&self, watch: &Watch) -> (Packed, Gauge) {
+        let (from, to) = watch.quiet(self);
+        let state =
+            from | u64::from(self.bucket) << BUCKET_SHIFT | (self.side as u64) << SIDE_SHIFT;
+        let packed = Packed {
+            state,
+            variate: self.variate,
+            slot: self.slot,
+        };
+        let gauge = Gauge {
+            above: (self.sum - from) as u32,
+            width: (to - from) as u32,
+        };
+        (packed, gauge)
+    }
+}
+
+/// Bits of the base: 2¹² rows of 2³² documents in sixteenths.
+const BASE_BITS: u32 = 48;
+const BASE: u64 = (1 << BASE_BITS) - 1;
+const BUCKET_SHIFT: u32 = BASE_BITS;
+const SIDE_SHIFT: u32 = BUCKET_SHIFT + 6;
+const DEAD: u64 = 1 << 63;
+
+/// What a document is, but for how far its sum is above the base.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Packed {
+    /// The base, and above it bucket, side and flag.
+    state: u64,
+    variate: u32,
+    pub slot: u32,
+}
+
+impl Packed {
+    pub(super) fn unpack(&self, gauge: &Gauge) -> Document {
+        Document {
+            slot: self.slot,
+            variate: self.variate,
+            sum: self.state.wrapping_add_signed((gauge.above as i32).into()) & BASE,
+            side: self.side(),
+            bucket: (self.state >> BUCKET_SHIFT & 0x3f) as u8,
+        }
+    }
+
     pub(super) fn side(&self) -> Side {
         Side::ALL[(self.state >> SIDE_SHIFT & 3) as usize]
-    }
-
-    pub(super) fn set_side(&mut self, side: Side) {
-        self.state = self.state & !SIDE | (side as u64) << SIDE_SHIFT;
-    }
-
-    #[inline(always)]
-    pub(super) fn bucket(&self) -> usize {
-        ((self.state & BUCKET) >> BUCKET_SHIFT) as usize
-    }
-
-    pub(super) fn set_bucket(&mut self, bucket: usize) {
-        self.state = self.state & !BUCKET | (bucket as u64) << BUCKET_SHIFT;
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -84,21 +107,45 @@ impl Document {
         self.state |= DEAD;
     }
 
-    /// Lets the next change that matters be told again.
-    pub(super) fn calm(&mut self) {
-        self.state &= !DISTURBED;
+    /// Takes in a difference that no gauge can hold; tells whether somebody must look.
+    pub(super) fn leap(&mut self, difference: i64) -> bool {
+        // With what the gauge has, it may be below 0 for a while.
+        let base = self.state.wrapping_add_signed(difference) & BASE;
+        self.state = self.state & !BASE | base;
+        !self.is_dead()
     }
+}
 
+/// How far a sum can be from where it was when its gauge was made, in one epoch: a quarter of what
+/// the gauge can tell apart.
+const REACH: u64 = 1 << 30;
+
+/// The largest difference that gauges take in, if a document has so many rows.
+pub(super) fn leap(rows: usize) -> u64 {
+    REACH / rows as u64
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gauge {
+    /// The sum less the document's base, modulo 2³².
+    above: u32,
+    /// While `above` is smaller than this, nobody need look.
+    width: u32,
+}
+
+impl Gauge {
     /// Changes the sum; tells whether somebody must look at the document who has not been told.
     #[inline(always)]
-    pub(super) fn shift(&mut self, difference: i64, watch: &Watch) -> bool {
-        // The levels of a document's cells are all counted in the sum, so it never goes below 0,
-        // not even between the changes of an epoch: no borrow reaches the flags.
-        self.state = self.state.wrapping_add_signed(difference);
-        let told = self.state & (DEAD | DISTURBED) != 0;
-        let disturbed = watch.disturbs(self) & !told;
-        self.state |= u64::from(disturbed) * DISTURBED;
-        disturbed
+    pub(super) fn shift(&mut self, difference: i64) -> bool {
+        self.above = self.above.wrapping_add(difference as u32);
+        let told = self.above >= self.width;
+        self.width |= u32::from(told).wrapping_neg();
+        told
+    }
+
+    /// Nobody need look any more.
+    pub(super) fn kill(&mut self) {
+        self.width = u32::MAX;
     }
 }
 
@@ -114,7 +161,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// No key is below or inside the guard.
-    pub(super) fn new(unit: u64) -> Self {
+    pub(super) const fn new(unit: u64) -> Self {
         Watch {
             from: 0,
             to: 0,
@@ -122,14 +169,22 @@ impl Watch {
         }
     }
 
-    #[inline(always)]
-    fn disturbs(&self, document: &Document) -> bool {
-        let key = document.key();
-        let scaled = document.sum() >> document.bucket();
-        // By side, without a branch: inside every change matters, and out of the draw none.
-        let moved = u32::from(key >= self.from) | 0b10 | u32::from(key < self.to) << 2;
-        let moved = moved >> document.side() as u32 & 1 == 1;
-        moved | (scaled >= 2 * self.unit) | ((scaled < self.unit) & (document.bucket() > 0))
+    /// The sums, from and up to without, with which nobody need look at a document.
+    ///
+    /// All are nearer than [`REACH`] to the sum that it has, so that a gauge can hold them.
+    fn quiet(&self, document: &Document) -> (u64, u64) {
+        let Document { sum, bucket, .. } = *document;
+        let least = |key: u64| key.div_ceil(document.variate.into());
+        let (from, to) = match document.side {
+            Side::Below => (0, least(self.from)),
+            Side::Inside => (sum, sum),
+            Side::Above => (least(self.to), u64::MAX),
+            Side::Out => (0, u64::MAX),
+        };
+        let first = if bucket == 0 { 0 } else { self.unit << bucket };
+        let from = from.max(first).max(sum.saturating_sub(REACH)).min(sum);
+        let to = to.min(self.unit << (bucket + 1)).min(sum + REACH);
+        (from, to.max(from))
     }
 
     pub(super) fn side(&self, key: u64) -> Side {
@@ -141,72 +196,100 @@ impl Watch {
     }
 
     /// The whole part of the binary logarithm of the density; 0 also below a density of 1.
-    pub(super) fn bucket(&self, sum: u64) -> usize {
-        (sum / self.unit).checked_ilog2().unwrap_or(0) as usize
+    pub(super) fn bucket(&self, sum: u64) -> u8 {
+        (sum / self.unit).checked_ilog2().unwrap_or(0) as u8
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, Side, Watch};
+    use super::{BUCKETS, Document, Side, Watch, leap};
+
+    fn watch(from: u64, to: u64, unit: u64) -> Watch {
+        Watch { from, to, unit }
+    }
+
+    /// Adds differences one after the other; which of them somebody is told of.
+    fn told(document: Document, differences: &[i64], watch: &Watch) -> Vec<i64> {
+        let (packed, mut gauge) = document.pack(watch);
+        let mut sum = document.sum;
+        let shift = |difference: &&i64| {
+            let told = gauge.shift(**difference);
+            sum = sum.wrapping_add_signed(**difference);
+            let unpacked = packed.unpack(&gauge);
+            assert_eq!(unpacked, Document { sum, ..document });
+            told
+        };
+        differences.iter().filter(shift).copied().collect()
+    }
 
     #[test]
     fn a_document_is_told_once_when_it_crosses_the_guard_and_always_inside() {
-        let watch = Watch {
-            from: 100,
-            to: 200,
-            unit: 1 << 30,
+        let watch = watch(100, 200, 1 << 30);
+        let at = |sum, side| Document {
+            side,
+            ..Document::new(7, 10, sum, &watch)
         };
-        let mut document = Document::new(7, 10, 5);
-        for (side, difference, disturbed) in [
-            (Side::Below, 4, false),
-            (Side::Below, 1, true),
-            (Side::Below, 1, false),
-            (Side::Inside, 1, true),
-            (Side::Above, 8, false),
-            (Side::Above, -1, true),
-            (Side::Out, -18, false),
-        ] {
-            if document.side() != side {
-                document.set_side(side);
-                document.calm();
-            }
-            assert_eq!(
-                document.shift(difference, &watch),
-                disturbed,
-                "{document:?}"
-            );
-        }
-        assert_eq!((document.sum(), document.slot), (1, 7));
+        assert_eq!(told(at(5, Side::Below), &[4, 1, 2], &watch), [1]);
+        assert_eq!(told(at(5, Side::Below), &[-5, 9, 1], &watch), [1]);
+        assert_eq!(told(at(10, Side::Inside), &[3, 1], &watch), [3]);
+        assert_eq!(told(at(12, Side::Inside), &[-1], &watch), [-1]);
+        assert_eq!(told(at(28, Side::Above), &[90, -98, -1], &watch), [-1]);
+        assert_eq!(told(at(28, Side::Out), &[90, -98, -20], &watch), []);
     }
 
     #[test]
     fn a_document_is_told_when_its_density_passes_a_power_of_two() {
-        let watch = Watch::new(16);
-        let mut document = Document::new(0, 1, 20);
-        for (difference, disturbed) in [(11, false), (1, true), (31, false), (1, true), (-1, true)]
-        {
-            let told = document.shift(difference, &watch);
-            assert_eq!(told, disturbed, "{document:?}");
-            document.set_bucket(watch.bucket(document.sum()));
-            document.calm();
-        }
-        assert_eq!(
-            (watch.bucket(15), watch.bucket(16), watch.bucket(32)),
-            (0, 0, 1)
-        );
+        let watch = watch(0, 0, 16);
+        let at = |sum| Document::new(0, 1, sum, &watch);
+        assert_eq!(told(at(20), &[11, 1], &watch), [1]);
+        assert_eq!(told(at(32), &[31, 1], &watch), [1]);
+        assert_eq!(told(at(32), &[-1], &watch), [-1]);
+        assert_eq!(told(at(20), &[-20, 11], &watch), []);
+        let buckets = [15, 16, 32].map(|sum| watch.bucket(sum));
+        assert_eq!(buckets, [0, 0, 1]);
+        assert_eq!(usize::from(watch.bucket(u64::MAX >> 26)) + 1, BUCKETS);
     }
 
     #[test]
-    fn the_dead_are_never_told() {
-        let watch = Watch {
-            from: 1,
-            to: 2,
-            unit: 1,
-        };
-        let mut document = Document::new(0, 1, 20);
-        document.set_side(Side::Inside);
-        document.kill();
-        assert!(!document.shift(100, &watch));
+    fn sums_stay_exact_when_all_rows_shift_as_far_as_they_can() {
+        let watch = watch(1 << 20, 1 << 40, 128 << 4);
+        let most = leap(128) as i64;
+        for (sum, side) in [
+            (1, Side::Below),
+            (1 << 35, Side::Inside),
+            (1 << 47, Side::Out),
+        ] {
+            let document = Document {
+                side,
+                ..Document::new(0, 3, sum, &watch)
+            };
+            assert_eq!(told(document, &[most; 128], &watch).len(), 1);
+            if sum > 1 << 30 {
+                assert_eq!(told(document, &[-most; 128], &watch).len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn leaps_are_told_and_add_up_with_shifts() {
+        let watch = watch(0, 0, 16);
+        let document = Document::new(0, 1, 1 << 33, &watch);
+        let (mut packed, mut gauge) = document.pack(&watch);
+        gauge.shift(1 << 20);
+        assert!(packed.leap(-(1 << 33)));
+        assert_eq!(packed.unpack(&gauge).sum, 1 << 20);
+        packed.kill();
+        assert!(!packed.leap(1 << 33));
+    }
+
+    #[test]
+    fn the_dead_are_not_told() {
+        let watch = watch(1, 2, 1);
+        let mut document = Document::new(0, 1, 20, &watch);
+        document.side = Side::Inside;
+        let (_, mut gauge) = document.pack(&watch);
+        gauge.kill();
+        assert!(!gauge.shift(100));
     }
 }

@@ -57,6 +57,7 @@ mod counts;
 mod document;
 mod guard;
 mod levels;
+mod lists;
 mod members;
 mod messages;
 mod operator;

@@ -7,7 +7,7 @@
 use crate::chunks::prefetch;
 use crate::density::shard::Step;
 use crate::density::sorted::{self, Sorted};
-use crate::density::touches::{Number, Touches};
+use crate::density::touches::Touches;
 
 /// Documents in a full part: offsets are 16 bits, and chains need one more number to end.
 pub(super) const PART: usize = u16::MAX as usize;
@@ -122,14 +122,14 @@ impl Part {
         }
     }
 
-    /// Queues a touch for each member of each step's cell, whose offsets in the shard begin at
-    /// `base`; `flush` empties the queue when it is full. The steps' rows ascend.
-    pub(super) fn touch(
+    /// Touches each member of each step's cell, whose offsets in the shard begin at `base`. The
+    /// steps' rows ascend.
+    #[inline(always)]
+    pub(super) fn touch<T>(
         &self,
         steps: &[Step],
         base: usize,
-        queue: &mut Touches,
-        mut flush: impl FnMut(&mut Touches),
+        touches: &mut Touches<'_, T, impl Fn(&mut T, i64) -> bool>,
     ) {
         let chained = steps.partition_point(|step| usize::from(step.row) < self.sorted);
         let (sorted, chained) = steps.split_at(chained);
@@ -138,35 +138,35 @@ impl Part {
             Row::Chains(_) => unreachable!("these rows are sorted"),
         };
         sorted::each(sorted, row, |offsets, difference| {
-            queue.extend(base, offsets, difference);
-            if queue.is_full() {
-                flush(queue);
-            }
+            touches.extend(base, offsets, difference)
         });
         for steps in chained.chunks(SIDE_BY_SIDE) {
-            self.follow(steps, base, queue);
-            if queue.is_full() {
-                flush(queue);
-            }
+            self.follow(steps, base, touches);
         }
     }
 
     /// Follows some chains side by side.
-    fn follow(&self, steps: &[Step], base: usize, queue: &mut Touches) {
-        let mut open: Vec<(&[u16], u16, Number)> = Vec::with_capacity(steps.len());
+    fn follow<T>(
+        &self,
+        steps: &[Step],
+        base: usize,
+        touches: &mut Touches<'_, T, impl Fn(&mut T, i64) -> bool>,
+    ) {
+        let mut open: Vec<(&[u16], u16, i64)> = Vec::with_capacity(steps.len());
         for step in steps {
             if let Row::Chains(Chains { last, before }) = &self.rows[usize::from(step.row)] {
-                let number = queue.number(step.difference);
-                open.push((before, last[usize::from(step.cell)], number));
+                open.push((before, last[usize::from(step.cell)], step.difference));
             }
         }
         while !open.is_empty() {
-            open.retain_mut(|(before, this, number)| {
+            touches.make_room(open.len());
+            open.retain_mut(|(before, this, difference)| {
                 if *this == 0 {
                     return false;
                 }
-                queue.push(*number, base + usize::from(*this) - 1);
-                *this = before[usize::from(*this) - 1];
+                let offset = usize::from(*this) - 1;
+                touches.push(base + offset, *difference, true);
+                *this = before[offset];
                 true
             });
         }

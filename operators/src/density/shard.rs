@@ -1,13 +1,9 @@
-//! Some hundred thousand consecutive arrivals, and which of them are in a cell.
-//!
-//! Looking up a cell costs as much as some twenty of its members, so the fewer shards there are,
-//! the better; but what is sorted all at once must be small. So a shard fills in eight parts, each
-//! of which is sorted by itself, and then their rows are merged, one at a time. Documents never
-//! move, and the dead stay in the lists.
+//! Some hundred thousand consecutive arrivals. Documents never move, and the dead stay.
 
-use crate::density::document::{Document, Watch};
-use crate::density::part::{PART, Part};
-use crate::density::sorted::{self, Sorted};
+use crate::chunks::prefetch;
+use crate::density::document::{Document, Gauge, Packed, Watch};
+use crate::density::lists::Lists;
+use crate::density::part::PART;
 use crate::density::touches::Touches;
 
 /// A level change: what each member of a cell is to add to its sum.
@@ -26,14 +22,11 @@ pub(super) const FULL: usize = PARTS * PART;
 pub(super) const OFFSET_BITS: u32 = FULL.ilog2() + 1;
 
 pub(super) struct Shard {
-    pub documents: Vec<Document>,
+    /// What a touch reads and writes of each document, and the rest.
+    gauges: Vec<Gauge>,
+    packed: Vec<Packed>,
     pub dead: usize,
-    cells: usize,
-    /// How many rows there are.
-    end: usize,
-    /// What the documents came in. Their rows are theirs from `rows.len()` on.
-    parts: Vec<Part>,
-    rows: Vec<Sorted>,
+    pub lists: Lists,
     /// Offsets of documents that must be looked at.
     disturbed: Vec<u32>,
 }
@@ -41,129 +34,130 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(rows: usize, cells: usize) -> Self {
         Shard {
-            documents: Vec::new(),
+            gauges: Vec::new(),
+            packed: Vec::new(),
             dead: 0,
-            cells,
-            end: rows,
-            parts: Vec::new(),
-            rows: Vec::new(),
+            lists: Lists::new(rows, cells),
             disturbed: Vec::new(),
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.packed.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.documents.len() == FULL
+        self.len() == FULL
     }
 
-    /// How many documents fit in before another part begins.
-    pub(super) fn room(&self) -> usize {
-        let room = self.parts.last().map_or(0, Part::room);
-        if room == 0 && !self.is_full() {
-            PART
-        } else {
-            room
+    /// Enters the next documents, for which the lists have room; their codes come row by row.
+    pub(super) fn extend(&mut self, documents: &[Document], codes: &[u16], watch: &Watch) {
+        if self.len().is_multiple_of(PART) {
+            self.packed.reserve_exact(PART);
+            self.gauges.reserve_exact(PART);
         }
+        for document in documents {
+            let (packed, gauge) = document.pack(watch);
+            self.packed.push(packed);
+            self.gauges.push(gauge);
+        }
+        self.lists.extend(documents.len(), codes);
     }
 
-    /// Enters the next documents, for which there is room; their codes come row by row.
-    pub(super) fn extend(&mut self, documents: &[Document], codes: &[u16]) {
-        if self.documents.len().is_multiple_of(PART) {
-            self.parts.push(Part::new(self.end, self.cells));
-            self.documents.reserve_exact(PART);
-        }
-        self.documents.extend_from_slice(documents);
-        if let Some(part) = self.parts.last_mut() {
-            part.extend(documents.len(), codes);
-        }
+    pub(super) fn is_dead(&self, offset: usize) -> bool {
+        self.packed[offset].is_dead()
     }
 
-    /// Sorts the next row of a full part; false if there is none.
-    pub(super) fn sort(&mut self) -> bool {
-        self.parts.iter_mut().any(Part::sort)
+    pub(super) fn get(&self, offset: usize) -> Document {
+        self.packed[offset].unpack(&self.gauges[offset])
     }
 
-    /// Merges the next row of a full shard whose parts are sorted; false if there is none.
-    pub(super) fn merge(&mut self) -> bool {
-        let row = self.rows.len();
-        if !self.is_full() || row == self.end {
-            return false;
-        }
-        let parts: Vec<Sorted> = self.parts.iter_mut().map(|part| part.take(row)).collect();
-        self.rows.push(Sorted::merge(&parts, self.cells));
-        if self.is_merged() {
-            self.parts = Vec::new();
-        }
-        true
+    pub(super) fn set(&mut self, offset: usize, document: &Document, watch: &Watch) {
+        (self.packed[offset], self.gauges[offset]) = document.pack(watch);
     }
 
-    pub(super) fn is_merged(&self) -> bool {
-        self.rows.len() == self.end
+    #[inline(always)]
+    pub(super) fn prefetch(&self, offset: usize) {
+        prefetch(&self.packed[offset]);
+        prefetch(&self.gauges[offset]);
     }
 
-    /// Adds level changes, whose rows ascend, to the sums of all members; how many there were.
-    pub(super) fn walk(&mut self, steps: &[Step], watch: &Watch, queue: &mut Touches) -> usize {
-        let Shard {
-            documents,
-            parts,
-            rows,
-            disturbed,
-            ..
-        } = self;
-        let mut touches = 0;
-        let mut flush = |queue: &mut Touches| touches += queue.flush(documents, watch, disturbed);
-        let parted = steps.partition_point(|step| usize::from(step.row) < rows.len());
-        let (merged, parted) = steps.split_at(parted);
-        let row = |row: u16| &rows[usize::from(row)];
-        sorted::each(merged, row, |gaps, difference| {
-            queue.extend_gaps(gaps, difference);
-            if queue.is_full() {
-                flush(queue);
-            }
-        });
-        for (base, part) in (0..).step_by(PART).zip(parts) {
-            part.touch(parted, base, queue, &mut flush);
-        }
-        flush(queue);
-        touches
+    /// Takes a document out of all that follows.
+    pub(super) fn kill(&mut self, offset: usize) {
+        self.packed[offset].kill();
+        self.gauges[offset].kill();
+        self.dead += 1;
+    }
+
+    /// Adds level changes, whose rows ascend and which gauges take in, to the sums of all members;
+    /// how many there were.
+    pub(super) fn walk(&mut self, steps: &[Step]) -> usize {
+        let mut touches = Touches::new(&mut self.gauges, Gauge::shift, &mut self.disturbed);
+        self.lists.touch(steps, &mut touches);
+        touches.finish()
+    }
+
+    /// The same for level changes of any size.
+    pub(super) fn leap(&mut self, steps: &[Step]) -> usize {
+        let mut touches = Touches::new(&mut self.packed, Packed::leap, &mut self.disturbed);
+        self.lists.touch(steps, &mut touches);
+        touches.finish()
     }
 
     /// Calls `look` for each document for which the level changes mattered, and `ahead` some time
     /// before.
     pub(super) fn look<T>(
         &mut self,
+        watch: &Watch,
         drawn: &mut T,
-        ahead: impl Fn(&T, &Document),
+        ahead: impl Fn(&T, &Packed),
         look: impl Fn(&mut T, &mut Document),
     ) {
-        for (i, &offset) in self.disturbed.iter().enumerate() {
-            if let Some(&later) = self.disturbed.get(i + AHEAD) {
-                ahead(drawn, &self.documents[later as usize]);
+        let disturbed = std::mem::take(&mut self.disturbed);
+        for (i, &offset) in disturbed.iter().enumerate() {
+            if let Some(&later) = disturbed.get(i + 2 * AHEAD) {
+                self.prefetch(later as usize);
             }
-            let document = &mut self.documents[offset as usize];
-            document.calm();
-            look(drawn, document);
+            if let Some(&later) = disturbed.get(i + AHEAD) {
+                ahead(drawn, &self.packed[later as usize]);
+            }
+            // A leap tells of the dead too, and a document more than once.
+            let offset = offset as usize;
+            if !self.is_dead(offset) {
+                let mut document = self.get(offset);
+                look(drawn, &mut document);
+                self.set(offset, &document, watch);
+            }
         }
+        self.disturbed = disturbed;
         self.disturbed.clear();
     }
 
     pub(super) fn bytes(&self) -> usize {
         size_of::<Shard>()
-            + self.documents.capacity() * size_of::<Document>()
+            + self.packed.capacity() * size_of::<Packed>()
+            + self.gauges.capacity() * size_of::<Gauge>()
             + self.disturbed.capacity() * size_of::<u32>()
-            + self.parts.iter().map(Part::bytes).sum::<usize>()
-            + self.rows.iter().map(Sorted::bytes).sum::<usize>()
+            + self.lists.bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{FULL, PARTS, Shard, Step};
-    use crate::density::document::{Document, Watch};
+    use crate::density::document::{Document, Side, Watch};
     use crate::density::part::PART;
-    use crate::density::touches::Touches;
 
     const ROWS: u16 = 3;
     const CELLS: u16 = 40;
+    const WATCH: Watch = Watch::new(1 << 30);
+    const NEW: Document = Document {
+        slot: 0,
+        variate: 1,
+        sum: 0,
+        side: Side::Out,
+        bucket: 0,
+    };
 
     /// The first cell has all of the first part, the next ones the less, the later they come.
     fn code(row: u16, i: usize) -> u16 {
@@ -175,14 +169,14 @@ mod tests {
     }
 
     fn fill(shard: &mut Shard, documents: usize) {
-        let mut first = shard.documents.len();
+        let mut first = shard.len();
         let end = first + documents;
         while first < end {
-            let some = shard.room().min(end - first).min(10_000);
+            let some = shard.lists.room().min(end - first).min(10_000);
             let codes: Vec<u16> = (0..ROWS)
                 .flat_map(|row| (first..first + some).map(move |i| code(row, i)))
                 .collect();
-            shard.extend(&vec![Document::default(); some], &codes);
+            shard.extend(&vec![NEW; some], &codes, &WATCH);
             first += some;
         }
     }
@@ -199,16 +193,22 @@ mod tests {
                 })
             })
             .collect();
-        shard.documents.fill(Document::default());
-        let mut queue = Touches::default();
-        let touches = shard.walk(&steps, &Watch::new(1 << 30), &mut queue);
-        let mut members = 0;
-        for (i, document) in shard.documents.iter().enumerate() {
-            let rows = (0..ROWS).filter(|row| cells.contains(&code(*row, i)));
-            members += rows.clone().count();
-            assert_eq!(document.sum(), rows.map(|row| 1 << (4 * row)).sum::<u64>());
+        for leaps in [false, true] {
+            (0..shard.len()).for_each(|offset| shard.set(offset, &NEW, &WATCH));
+            let touches = if leaps {
+                shard.leap(&steps)
+            } else {
+                shard.walk(&steps)
+            };
+            let mut members = 0;
+            for i in 0..shard.len() {
+                let rows = (0..ROWS).filter(|row| cells.contains(&code(*row, i)));
+                members += rows.clone().count();
+                let sum = rows.map(|row| 1 << (4 * row)).sum::<u64>();
+                assert_eq!(shard.get(i).sum, sum);
+            }
+            assert_eq!(touches, members);
         }
-        assert_eq!(touches, members);
     }
 
     #[test]
@@ -216,19 +216,19 @@ mod tests {
         let mut shard = Shard::new(ROWS.into(), CELLS.into());
         fill(&mut shard, PART + 1000);
         check(&mut shard);
-        while shard.sort() {
+        while shard.lists.sort() {
             check(&mut shard);
         }
-        assert!(!shard.merge());
-        let left = FULL - shard.documents.len();
+        assert!(!shard.lists.merge());
+        let left = FULL - shard.len();
         fill(&mut shard, left);
-        assert!(shard.is_full() && shard.room() == 0);
+        assert!(shard.is_full() && shard.lists.room() == 0);
         check(&mut shard);
-        let sorts = (0..).take_while(|_| shard.sort()).count();
+        let sorts = (0..).take_while(|_| shard.lists.sort()).count();
         assert_eq!(sorts, (PARTS - 1) * usize::from(ROWS));
-        while shard.merge() {
+        while shard.lists.merge() {
             check(&mut shard);
         }
-        assert!(shard.is_merged());
+        assert!(shard.lists.is_merged());
     }
 }

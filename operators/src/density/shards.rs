@@ -6,11 +6,10 @@
 //! shard that is being filled.
 
 use crate::density::by_row::by_row;
-use crate::density::document::{Document, Watch};
+use crate::density::document::{Document, Packed, Watch, leap};
 use crate::density::part::PART;
 use crate::density::shard::{FULL, OFFSET_BITS, Shard, Step};
 use crate::density::slots::Codes;
-use crate::density::touches::Touches;
 
 /// Documents entered together, at most.
 const TOGETHER: usize = 1 << 14;
@@ -29,7 +28,6 @@ pub(super) struct Shards {
     emptying: Option<(usize, usize)>,
     /// Rows of documents that may be sorted or merged now.
     due: usize,
-    queue: Touches,
     /// Members looked at since the beginning.
     touches: u64,
 }
@@ -52,7 +50,6 @@ impl Shards {
             filling: None,
             emptying: None,
             due: 0,
-            queue: Touches::default(),
             touches: 0,
         }
     }
@@ -80,19 +77,21 @@ impl Shards {
     /// How many documents can be entered together now.
     pub(super) fn room(&mut self) -> usize {
         let at = self.filling();
-        let room = self.shards[at].as_ref().map_or(0, |shard| shard.room());
+        let room = self.shards[at]
+            .as_ref()
+            .map_or(0, |shard| shard.lists.room());
         room.min(TOGETHER)
     }
 
     /// Enters documents, for which there is room, with their codes row by row; the position of the
     /// first.
-    pub(super) fn enter(&mut self, documents: &[Document], codes: &[u16]) -> u32 {
+    pub(super) fn enter(&mut self, documents: &[Document], codes: &[u16], watch: &Watch) -> u32 {
         let at = self.filling();
         let shard = self.shards[at]
             .as_mut()
             .expect("the shard being filled is there");
-        let first = shard.documents.len();
-        shard.extend(documents, codes);
+        let first = shard.len();
+        shard.extend(documents, codes, watch);
         self.due += PACE * documents.len() * self.rows;
         self.tidy();
         position(at, first)
@@ -102,9 +101,14 @@ impl Shards {
     fn tidy(&mut self) {
         while self.due >= FULL {
             let mut shards = self.shards.iter_mut().flatten();
-            self.due -= if shards.any(|shard| shard.sort()) {
+            self.due -= if shards.any(|shard| shard.lists.sort()) {
                 PART
-            } else if self.shards.iter_mut().flatten().any(|shard| shard.merge()) {
+            } else if self
+                .shards
+                .iter_mut()
+                .flatten()
+                .any(|shard| shard.lists.merge())
+            {
                 FULL
             } else {
                 self.due
@@ -112,30 +116,35 @@ impl Shards {
         }
     }
 
-    pub(super) fn get(&self, position: u32) -> &Document {
-        let (shard, offset) = parts(position);
-        &self.shards[shard]
-            .as_ref()
-            .expect("a position is in a shard")
-            .documents[offset]
+    fn shard(&self, at: usize) -> &Shard {
+        self.shards[at].as_ref().expect("a position is in a shard")
     }
 
-    pub(super) fn get_mut(&mut self, position: u32) -> &mut Document {
+    fn shard_mut(&mut self, at: usize) -> &mut Shard {
+        self.shards[at].as_mut().expect("a position is in a shard")
+    }
+
+    pub(super) fn get(&self, position: u32) -> Document {
         let (shard, offset) = parts(position);
-        &mut self.shards[shard]
-            .as_mut()
-            .expect("a position is in a shard")
-            .documents[offset]
+        self.shard(shard).get(offset)
+    }
+
+    pub(super) fn set(&mut self, position: u32, document: &Document, watch: &Watch) {
+        let (shard, offset) = parts(position);
+        self.shard_mut(shard).set(offset, document, watch);
+    }
+
+    /// Asks for the memory of a document.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, position: u32) {
+        let (shard, offset) = parts(position);
+        self.shard(shard).prefetch(offset);
     }
 
     /// Takes a document out of all that follows.
     pub(super) fn kill(&mut self, position: u32) {
         let (shard, offset) = parts(position);
-        let shard = self.shards[shard]
-            .as_mut()
-            .expect("a position is in a shard");
-        shard.documents[offset].kill();
-        shard.dead += 1;
+        self.shard_mut(shard).kill(offset);
     }
 
     /// Adds level changes, whose rows ascend, to the sums of all members, and then calls `look` for
@@ -145,63 +154,80 @@ impl Shards {
         steps: &[Step],
         watch: &Watch,
         drawn: &mut T,
-        ahead: impl Fn(&T, &Document),
+        ahead: impl Fn(&T, &Packed),
         look: impl Fn(&mut T, &mut Document),
     ) {
+        let limit = leap(self.rows);
+        let (leaps, steps): (Vec<Step>, Vec<Step>) = steps
+            .iter()
+            .partition(|step| step.difference.unsigned_abs() > limit);
         for shard in self.shards.iter_mut().flatten() {
-            self.touches += shard.walk(steps, watch, &mut self.queue) as u64;
-            shard.look(drawn, &ahead, &look);
+            self.touches += shard.walk(&steps) as u64;
+            if !leaps.is_empty() {
+                self.touches += shard.leap(&leaps) as u64;
+            }
+            shard.look(watch, drawn, &ahead, &look);
         }
     }
 
     /// Calls `look` for every live document.
-    pub(super) fn each(&mut self, mut look: impl FnMut(&mut Document)) {
+    pub(super) fn each(&self, mut look: impl FnMut(&Document)) {
+        for shard in self.shards.iter().flatten() {
+            (0..shard.len())
+                .filter(|offset| !shard.is_dead(*offset))
+                .for_each(|offset| look(&shard.get(offset)));
+        }
+    }
+
+    /// Calls `look` for every live document, which may change it.
+    pub(super) fn each_mut(&mut self, watch: &Watch, mut look: impl FnMut(&mut Document)) {
         for shard in self.shards.iter_mut().flatten() {
-            shard
-                .documents
-                .iter_mut()
-                .filter(|document| !document.is_dead())
-                .for_each(&mut look);
+            for offset in 0..shard.len() {
+                if !shard.is_dead(offset) {
+                    let mut document = shard.get(offset);
+                    look(&mut document);
+                    shard.set(offset, &document, watch);
+                }
+            }
         }
     }
 
     /// Moves up to `budget` documents out of a shard with many dead; `moved` hears their slots and
     /// new positions.
-    pub(super) fn empty(&mut self, budget: usize, codes: &Codes, mut moved: impl FnMut(u32, u32)) {
+    pub(super) fn empty(
+        &mut self,
+        budget: usize,
+        codes: &Codes,
+        watch: &Watch,
+        mut moved: impl FnMut(u32, u32),
+    ) {
         let Some((at, from)) = self.emptying.or_else(|| self.sparse().map(|at| (at, 0))) else {
             return;
         };
-        let shard = self.shards[at].as_ref().expect("a sparse shard is there");
-        let to = (from + budget).min(shard.documents.len());
+        let shard = self.shard_mut(at);
+        let to = (from + budget).min(shard.len());
         let mut live = Vec::with_capacity(to - from);
         for offset in from..to {
-            let document = *self.get(position(at, offset));
-            if !document.is_dead() {
-                self.kill(position(at, offset));
-                live.push(document);
+            if !shard.is_dead(offset) {
+                live.push(shard.get(offset));
+                shard.kill(offset);
             }
         }
         let mut rest = live.as_slice();
         while !rest.is_empty() {
             let (some, others) = rest.split_at(self.room().min(rest.len()));
             let by_row = by_row(some.len(), 0..self.rows, |i| codes.get(some[i].slot));
-            let first = self.enter(some, &by_row);
+            let first = self.enter(some, &by_row, watch);
             (first..)
                 .zip(some)
                 .for_each(|(position, document)| moved(document.slot, position));
             rest = others;
         }
         self.emptying = Some((at, to));
-        if self.len(at) == to {
+        if self.shard(at).len() == to {
             self.shards[at] = None;
             self.emptying = None;
         }
-    }
-
-    fn len(&self, at: usize) -> usize {
-        self.shards[at]
-            .as_ref()
-            .map_or(0, |shard| shard.documents.len())
     }
 
     /// A full shard of which more than a quarter is dead.
@@ -218,7 +244,7 @@ impl Shards {
 
     pub(super) fn bytes(&self) -> usize {
         let shards = self.shards.iter().flatten();
-        self.queue.bytes() + shards.map(|shard| shard.bytes()).sum::<usize>()
+        shards.map(|shard| shard.bytes()).sum::<usize>()
     }
 }
 
@@ -230,6 +256,7 @@ mod tests {
     use crate::density::slots::Codes;
 
     const ROWS: u16 = 2;
+    const WATCH: Watch = Watch::new(1 << 40);
 
     fn codes(slot: u32) -> [u16; ROWS as usize] {
         [0, 1].map(|row| (slot.wrapping_mul(2_654_435_761) >> (16 + row)) as u16 % 9)
@@ -243,14 +270,14 @@ mod tests {
             cell,
             difference,
         });
-        shards.walk(&steps, &Watch::new(1 << 40), &mut (), |_, _| (), |_, _| ());
+        shards.walk(&steps, &WATCH, &mut (), |_, _| (), |_, _| ());
         for (slot, position) in (0..).zip(positions) {
             let Some(position) = *position else { continue };
-            let document = shards.get_mut(position);
+            let document = shards.get(position);
             let [one, two] = codes(slot);
             let sum = u64::from(one == 3) + 16 * u64::from(two == 5);
-            assert_eq!((document.slot, document.sum()), (slot, sum));
-            document.shift(-(sum as i64), &Watch::new(1 << 40));
+            assert_eq!((document.slot, document.sum), (slot, sum));
+            shards.set(position, &Document { sum: 0, ..document }, &WATCH);
         }
     }
 
@@ -265,7 +292,7 @@ mod tests {
             let slots = first..end.min(first + shards.room() as u32);
             let documents: Vec<Document> = slots
                 .clone()
-                .map(|slot| Document::new(slot, 1, 0))
+                .map(|slot| Document::new(slot, 1, 0, &WATCH))
                 .collect();
             slots.clone().for_each(|slot| {
                 all.reach(slot);
@@ -274,7 +301,7 @@ mod tests {
             let by_row: Vec<u16> = (0..usize::from(ROWS))
                 .flat_map(|row| slots.clone().map(move |slot| codes(slot)[row]))
                 .collect();
-            let position = shards.enter(&documents, &by_row);
+            let position = shards.enter(&documents, &by_row, &WATCH);
             positions.extend((position..).take(documents.len()).map(Some));
         }
         check(&mut shards, &positions);
@@ -284,7 +311,9 @@ mod tests {
         let before = shards.shards.iter().flatten().count();
         for slice in 0.. {
             let mut moved = Vec::new();
-            shards.empty(30_000, &all, |slot, position| moved.push((slot, position)));
+            shards.empty(30_000, &all, &WATCH, |slot, position| {
+                moved.push((slot, position))
+            });
             if moved.is_empty() {
                 assert!(slice > FULL / 30_000);
                 break;

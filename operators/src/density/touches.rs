@@ -1,113 +1,93 @@
 //! Touches on their way to a shard's documents.
 //!
-//! Lists are read into buckets first, by where in the shard the documents are: what is waited for is
-//! memory, and the documents of a bucket stay in the cache while all that happens to them in an
-//! epoch is done. There it has no branch either.
+//! What is waited for is memory. So a document is asked for when its touch is queued, and touched
+//! when the queue is full; a queue is small enough that all of its documents stay in the cache.
 
 use crate::chunks::prefetch;
-use crate::density::document::{Document, Watch};
-use crate::density::shard::OFFSET_BITS;
 
-/// A bucket's documents, which take half a megabyte.
-const BUCKET_BITS: u32 = 15;
-const BUCKETS: usize = 1 << (OFFSET_BITS - BUCKET_BITS);
-/// Touches and differences that are a reason to go through the buckets.
-const FULL: usize = 1 << 19;
-const FULL_OF_DIFFERENCES: usize = 1 << 16;
-const AHEAD: usize = 24;
+/// Touches that wait, at most.
+const QUEUE: usize = 256;
 
 /// A gap that leads to no member: the next one is counted from where it ends.
 pub(super) const NO_MEMBER: u16 = u16::MAX;
 
-/// Names a difference, until the buckets are gone through.
-#[derive(Clone, Copy)]
-pub(super) struct Number(u32);
-
-#[derive(Default)]
-pub(super) struct Touches {
-    /// Each is the number of the difference, and in the low bits the offset in the bucket.
-    buckets: [Vec<u32>; BUCKETS],
-    differences: Vec<i64>,
+/// The documents of a shard, and the touches that wait for them.
+pub(super) struct Touches<'a, T, F> {
+    documents: &'a mut [T],
+    /// Hears what is kept of a document, and a difference; whether somebody must look.
+    apply: F,
+    /// Offsets of documents that must be looked at.
+    disturbed: &'a mut Vec<u32>,
+    queue: [(u32, i64); QUEUE],
+    waiting: usize,
+    /// How many there were.
     touches: usize,
 }
 
-impl Touches {
-    /// Queues a touch for members by their offsets from `base`.
+impl<'a, T, F: Fn(&mut T, i64) -> bool> Touches<'a, T, F> {
+    pub(super) fn new(documents: &'a mut [T], apply: F, disturbed: &'a mut Vec<u32>) -> Self {
+        Touches {
+            documents,
+            apply,
+            disturbed,
+            queue: [(0, 0); QUEUE],
+            waiting: 0,
+            touches: 0,
+        }
+    }
+
+    /// Touches members by their offsets from `base`.
     #[inline(always)]
     pub(super) fn extend(&mut self, base: usize, offsets: &[u16], difference: i64) {
-        let number = self.number(difference);
-        for &offset in offsets {
-            self.push(number, base + usize::from(offset));
+        for offsets in offsets.chunks(QUEUE) {
+            self.make_room(offsets.len());
+            for &offset in offsets {
+                self.push(base + usize::from(offset), difference, true);
+            }
         }
     }
 
-    /// Queues a touch for members by the gaps between them.
+    /// Touches members by the gaps between them.
     #[inline(always)]
     pub(super) fn extend_gaps(&mut self, gaps: &[u16], difference: i64) {
-        let number = self.number(difference);
         let mut offset = 0;
-        for &gap in gaps {
-            offset += usize::from(gap);
-            if gap != NO_MEMBER {
-                self.push(number, offset);
+        for gaps in gaps.chunks(QUEUE) {
+            self.make_room(gaps.len());
+            for &gap in gaps {
+                offset += usize::from(gap);
+                self.push(offset, difference, gap != NO_MEMBER);
             }
         }
     }
 
-    /// What to name a difference by; of members, any number may have it.
     #[inline(always)]
-    pub(super) fn number(&mut self, difference: i64) -> Number {
-        self.differences.push(difference);
-        Number((self.differences.len() as u32 - 1) << BUCKET_BITS)
-    }
-
-    /// Queues a touch for one member.
-    #[inline(always)]
-    pub(super) fn push(&mut self, number: Number, offset: usize) {
-        let in_bucket = offset & ((1 << BUCKET_BITS) - 1);
-        self.buckets[(offset >> BUCKET_BITS) % BUCKETS].push(number.0 | in_bucket as u32);
-        self.touches += 1;
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.touches >= FULL || self.differences.len() >= FULL_OF_DIFFERENCES
-    }
-
-    /// Applies all touches, and adds to `disturbed` the documents that must be looked at; how many
-    /// touches there were.
-    pub(super) fn flush(
-        &mut self,
-        documents: &mut [Document],
-        watch: &Watch,
-        disturbed: &mut Vec<u32>,
-    ) -> usize {
-        let parts = documents.chunks_mut(1 << BUCKET_BITS);
-        for (first, (documents, bucket)) in (0..)
-            .step_by(1 << BUCKET_BITS)
-            .zip(parts.zip(&mut self.buckets))
-        {
-            let mut end = disturbed.len();
-            disturbed.resize(end + bucket.len(), 0);
-            let in_bucket = |touch: u32| touch & ((1 << BUCKET_BITS) - 1);
-            for (i, &touch) in bucket.iter().enumerate() {
-                if let Some(&later) = bucket.get(i + AHEAD) {
-                    prefetch(&documents[in_bucket(later) as usize]);
-                }
-                let offset = in_bucket(touch);
-                let difference = self.differences[(touch >> BUCKET_BITS) as usize];
-                let told = documents[offset as usize].shift(difference, watch);
-                disturbed[end] = first + offset;
-                end += usize::from(told);
-            }
-            disturbed.truncate(end);
-            bucket.clear();
+    pub(super) fn make_room(&mut self, touches: usize) {
+        if self.waiting + touches > QUEUE {
+            self.flush();
         }
-        self.differences.clear();
-        std::mem::take(&mut self.touches)
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        let touches: usize = self.buckets.iter().map(Vec::capacity).sum();
-        touches * size_of::<u32>() + self.differences.capacity() * size_of::<i64>()
+    /// Queues a touch, for which there is room; one of no member is overwritten by the next.
+    #[inline(always)]
+    pub(super) fn push(&mut self, offset: usize, difference: i64, is_member: bool) {
+        prefetch(&self.documents[offset]);
+        self.queue[self.waiting % QUEUE] = (offset as u32, difference);
+        self.waiting += usize::from(is_member);
+    }
+
+    fn flush(&mut self) {
+        for &(offset, difference) in &self.queue[..self.waiting] {
+            if (self.apply)(&mut self.documents[offset as usize], difference) {
+                self.disturbed.push(offset);
+            }
+        }
+        self.touches += self.waiting;
+        self.waiting = 0;
+    }
+
+    /// Applies what waits; how many touches there were.
+    pub(super) fn finish(mut self) -> usize {
+        self.flush();
+        self.touches
     }
 }

@@ -6,6 +6,7 @@ mod directory;
 mod encoder;
 mod finding;
 mod model;
+mod snapshots;
 
 use std::io::{self, Write};
 
@@ -60,12 +61,14 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<(), Failure> {
 
 fn findings(config: &Config, offline: bool) -> impl Iterator<Item = Finding> {
     let directory = directory::check(config);
+    let snapshots = snapshots::check(config);
     let (model, shape) = model::check(&config.score);
     let device = move || device::check(config, shape.as_ref());
     let encoder = move || encoder::check(config);
     let brokers = move || brokers::check(config, offline);
-    [directory, model]
-        .into_iter()
+    std::iter::once(directory)
+        .chain(snapshots)
+        .chain([model])
         .chain(std::iter::once_with(device).flatten())
         .chain(std::iter::once_with(encoder).flatten())
         .chain(std::iter::once_with(brokers).flatten())

@@ -14,6 +14,9 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::log::{LogError, Result};
 
+/// After this time without a heartbeat a member of a group counts as dead, unless it is set.
+const SESSION_TIMEOUT_MS: &str = "10000";
+
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role<'a> {
@@ -25,6 +28,8 @@ pub enum Role<'a> {
     Fetcher,
     /// Writes transactions under this name.
     Writer(&'a str),
+    /// Takes part in this group, so as to be given partitions; reads none of them itself.
+    Member(&'a str),
 }
 
 impl Role<'_> {
@@ -46,6 +51,9 @@ impl Role<'_> {
                 ("linger.ms", "5"),
                 ("queue.buffering.max.kbytes", "65536"),
             ],
+            // A member that is killed is missed after this time, librdkafka's default being 45 s;
+            // the others hear of a rebalance with their next heartbeat.
+            Role::Member(_) => &[("session.timeout.ms", SESSION_TIMEOUT_MS)],
         }
     }
 
@@ -74,6 +82,15 @@ impl Role<'_> {
                 ("queued.max.messages.kbytes", "4096"),
             ],
             Role::Writer(_) => &[("enable.idempotence", "true")],
+            // Offsets are read once pending transactions have ended: isolation.level asks for it.
+            Role::Member(_) => &[
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("group.protocol", "classic"),
+                ("partition.assignment.strategy", "range"),
+            ],
         }
     }
 }
@@ -82,6 +99,8 @@ impl Role<'_> {
 pub struct Cluster {
     properties: BTreeMap<String, String>,
     brokers: String,
+    /// Of all clients, so that an outage is told once, and its end.
+    context: Context,
     asker: BaseConsumer<Context>,
 }
 
@@ -99,11 +118,13 @@ impl Cluster {
                 key: "bootstrap.servers".to_owned(),
                 reason: "it is missing: name at least one broker, as host:port".to_owned(),
             })?;
-        let asker = client(&properties, &brokers, Role::Asker)?;
+        let context = Context::new(&brokers);
+        let asker = config(&properties, Role::Asker).create_with_context(context.clone());
         Ok(Cluster {
             properties,
             brokers,
-            asker,
+            context,
+            asker: asker.map_err(refused)?,
         })
     }
 
@@ -126,12 +147,31 @@ impl Cluster {
 
     /// A client that consumes.
     pub fn consumer(&self, role: Role<'_>) -> Result<BaseConsumer<Context>> {
-        client(&self.properties, &self.brokers, role)
+        self.client(role)
     }
 
     /// A client of another kind.
     pub fn client<C: FromClientConfigAndContext<Context>>(&self, role: Role<'_>) -> Result<C> {
-        client(&self.properties, &self.brokers, role)
+        let config = config(&self.properties, role);
+        config.create_with_context(self.context()).map_err(refused)
+    }
+
+    /// A consumer that takes part in a group, and is told of it through `context`.
+    pub fn member<C: ConsumerContext>(&self, group: &str, context: C) -> Result<BaseConsumer<C>> {
+        let config = config(&self.properties, Role::Member(group));
+        config.create_with_context(context).map_err(refused)
+    }
+
+    /// What a client reports to.
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// How long a member of a group may be busy before it is put out.
+    pub fn member_busy_max(&self) -> Duration {
+        let set = self.properties.get("max.poll.interval.ms");
+        let set = set.and_then(|ms| ms.parse().ok());
+        Duration::from_millis(set.unwrap_or(300_000))
     }
 
     /// An error of something that was `action`, such as "creating topic x".
@@ -176,11 +216,8 @@ impl fmt::Display for Cluster {
     }
 }
 
-fn client<C: FromClientConfigAndContext<Context>>(
-    properties: &BTreeMap<String, String>,
-    brokers: &str,
-    role: Role<'_>,
-) -> Result<C> {
+/// A client's configuration.
+fn config(properties: &BTreeMap<String, String>, role: Role<'_>) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "riffle");
     for (key, value) in role.defaults() {
@@ -192,12 +229,23 @@ fn client<C: FromClientConfigAndContext<Context>>(
     for (key, value) in role.requirements() {
         config.set(*key, *value);
     }
-    if let Role::Writer(name) = role {
-        config.set("transactional.id", format!("riffle-{name}"));
+    match role {
+        Role::Writer(name) => {
+            config.set("transactional.id", format!("riffle-{name}"));
+        }
+        Role::Member(name) => {
+            config.set("group.id", format!("riffle-{name}"));
+            if !properties.contains_key("heartbeat.interval.ms") {
+                let session = config
+                    .get("session.timeout.ms")
+                    .and_then(|ms| ms.parse().ok());
+                let heartbeat_ms = session.map_or(1_000, |ms: u64| (ms / 10).max(1));
+                config.set("heartbeat.interval.ms", heartbeat_ms.to_string());
+            }
+        }
+        _ => {}
     }
     config
-        .create_with_context(Context::new(brokers))
-        .map_err(refused)
 }
 
 /// librdkafka's second names for what we set ourselves: under two names, either could win.

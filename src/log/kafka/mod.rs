@@ -2,11 +2,12 @@
 //!
 //! A log is a topic. Writers are transactional producers: what they append to several topics, and
 //! their position in the topic [`PROGRESS_TOPIC`], becomes visible in one transaction. Readers read
-//! committed records of assigned partitions and keep their own offsets: a position that lives in
-//! a consumer group could not commit together with output to a store of another kind.
+//! committed records of assigned partitions and keep their own offsets; consumer groups say which
+//! partitions these are, where several share a topic (`group/`).
 
 mod client;
 mod fetcher;
+mod group;
 mod message;
 mod progress;
 mod reader;
@@ -15,14 +16,16 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::Cluster;
 use fetcher::KafkaFetcher;
+use group::KafkaGroup;
 use reader::KafkaReader;
 use writer::KafkaWriter;
 
-use super::{Fetcher, Layout, LogError, Offsets, Position, Reader, Result, Store, Writer};
+use super::{Fetcher, Group, Layout, LogError, Offsets, Position, Reader, Result, Store, Writer};
 
 /// The compacted topic that holds every writer's position, under the writer's name.
 pub const PROGRESS_TOPIC: &str = "riffle-progress";
@@ -48,7 +51,7 @@ impl Default for TopicOptions {
 
 /// Logs in a Kafka cluster.
 pub struct KafkaStore {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     options: TopicOptions,
 }
 
@@ -61,7 +64,7 @@ impl KafkaStore {
     /// [`LogError::Property`] where `bootstrap.servers` is missing, or librdkafka refuses a
     /// property or its value, [`LogError::Client`] where they do not go together.
     pub fn new(properties: BTreeMap<String, String>, options: TopicOptions) -> Result<Self> {
-        let cluster = Cluster::new(properties)?;
+        let cluster = Arc::new(Cluster::new(properties)?);
         Ok(KafkaStore { cluster, options })
     }
 
@@ -71,6 +74,12 @@ impl KafkaStore {
             store: self.cluster.to_string(),
         };
         topics::partitions(&self.cluster, log, self.options.timeout)?.ok_or_else(missing)
+    }
+
+    /// How many partitions each of the logs has.
+    fn layouts(&self, logs: &[&str]) -> Result<BTreeMap<String, u16>> {
+        let layout = |log: &&str| Ok(((*log).to_owned(), self.known(log)?));
+        logs.iter().map(layout).collect()
     }
 }
 
@@ -109,6 +118,10 @@ impl Store for KafkaStore {
         let bounds = topics::bounds(&self.cluster, log, partitions, self.options.timeout)?;
         for (partition, bounds) in (0u16..).zip(bounds) {
             let from = from.0.get(usize::from(partition)).copied().unwrap_or(0);
+            if from == Offsets::ELSEWHERE {
+                offsets.0[usize::from(partition)] = from;
+                continue;
+            }
             if from > bounds.end {
                 let position = Position::new(partition, from);
                 return Err(LogError::Gone {
@@ -137,10 +150,7 @@ impl Store for KafkaStore {
     }
 
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>> {
-        let logs = logs
-            .iter()
-            .map(|log| Ok(((*log).to_owned(), self.known(log)?)));
-        let logs = logs.collect::<Result<BTreeMap<_, _>>>()?;
+        let logs = self.layouts(logs)?;
         progress::create_topic(&self.cluster, &self.options)?;
         let producer = writer::producer(&self.cluster, name, self.options.timeout)?;
         // After the producer's start, which ends whatever a predecessor of this name left open.
@@ -152,5 +162,20 @@ impl Store for KafkaStore {
             logs,
             position,
         )))
+    }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        match self.partitions(PROGRESS_TOPIC)? {
+            None => Ok(None),
+            Some(_) => progress::read(&self.cluster, writer, self.options.timeout),
+        }
+    }
+
+    fn group(&self, name: &str, log: &str, outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {
+        self.known(log)?;
+        let outputs = self.layouts(outputs)?;
+        progress::create_topic(&self.cluster, &self.options)?;
+        let group = KafkaGroup::join(&self.cluster, self.options, name, log, outputs)?;
+        Ok(Some(Box::new(group)))
     }
 }

@@ -1,12 +1,13 @@
 //! The writers' positions: a record each in a compacted topic, appended in the transaction that
 //! they belong to.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::client::Cluster;
 use super::reader::KafkaReader;
 use super::{PROGRESS_TOPIC, TopicOptions, topics};
-use crate::log::{Offsets, Reader, Result};
+use crate::log::{Offsets, Reader, Received, Result};
 
 /// A writer of another name may have died in the middle of its commit: its transaction hides
 /// later positions until the broker ends it, by default after a minute.
@@ -24,15 +25,27 @@ pub fn create_topic(cluster: &Cluster, options: &TopicOptions) -> Result<()> {
 
 /// The position of the writer's last commit.
 pub fn read(cluster: &Cluster, name: &str, timeout: Duration) -> Result<Option<Vec<u8>>> {
+    let mut positions = read_where(cluster, timeout, |key| key == name.as_bytes())?;
+    Ok(positions.remove(name.as_bytes()))
+}
+
+/// The positions of the last commits of the writers whose names are `wanted`.
+pub fn read_where(
+    cluster: &Cluster,
+    timeout: Duration,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let bounds = topics::bounds(cluster, PROGRESS_TOPIC, 1, timeout)?[0];
     let end = Offsets(vec![bounds.end]);
     let mut reader = KafkaReader::new(cluster, PROGRESS_TOPIC, Offsets(vec![bounds.start]))?;
     let (start, mut warned) = (Instant::now(), false);
-    let mut position = None;
+    let mut positions = BTreeMap::new();
     while !reader.offsets().reaches(&end) {
-        for received in reader.poll(Duration::from_millis(500))? {
-            if received.record.key.as_deref() == Some(name.as_bytes()) {
-                position = received.record.value;
+        for Received { record, .. } in reader.poll(Duration::from_millis(500))? {
+            if let (Some(name), Some(position)) = (record.key, record.value)
+                && wanted(&name)
+            {
+                positions.insert(name, position);
             }
         }
         if start.elapsed() > PATIENCE {
@@ -47,5 +60,5 @@ pub fn read(cluster: &Cluster, name: &str, timeout: Duration) -> Result<Option<V
             );
         }
     }
-    Ok(position)
+    Ok(positions)
 }

@@ -23,12 +23,13 @@ pub struct KafkaReader {
 }
 
 impl KafkaReader {
-    /// A reader of all partitions from these offsets on.
+    /// A reader of all partitions from these offsets on, but for those that are read elsewhere.
     pub fn new(cluster: &Cluster, log: &str, offsets: Offsets) -> Result<Self> {
         let consumer = cluster.consumer(Role::Reader)?;
         let action = || format!("reading topic {log}");
         let mut assignment = TopicPartitionList::new();
-        for (partition, offset) in (0..).zip(&offsets.0) {
+        let here = (0..).zip(&offsets.0);
+        for (partition, offset) in here.filter(|(_, offset)| **offset != Offsets::ELSEWHERE) {
             assignment
                 .add_partition_offset(log, partition, Offset::Offset(*offset as i64))
                 .map_err(|e| cluster.error(&action(), e))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::util::Timeout;
 
@@ -20,7 +20,7 @@ const DELIVERY_STEP: Duration = Duration::from_micros(500);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A producer whose thread serves its events: an abort waits for them.
-type TransactionalProducer = ThreadedProducer<Context>;
+pub type TransactionalProducer = ThreadedProducer<Context>;
 
 /// The producer of this name. What its predecessor left open has ended on return, and the
 /// predecessor is fenced.
@@ -115,6 +115,49 @@ impl KafkaWriter {
         }
     }
 
+    /// Commits with these positions, each under its name, after `last` has put what else belongs to
+    /// them in the transaction.
+    pub fn commit_with(
+        &mut self,
+        positions: impl IntoIterator<Item = (String, Vec<u8>)>,
+        last: impl Fn(&TransactionalProducer) -> KafkaResult<()>,
+    ) -> Result<()> {
+        self.begin()?;
+        for (name, position) in positions {
+            let record = Record {
+                key: Some(name.into_bytes()),
+                value: Some(position),
+                headers: Vec::new(),
+            };
+            self.send(PROGRESS_TOPIC, 0, &record)?;
+        }
+        self.deliver();
+        self.persist(|producer| last(producer))?;
+        self.persist(|producer| producer.commit_transaction(Timeout::Never))?;
+        self.producer.context().answered();
+        self.open = false;
+        Ok(())
+    }
+
+    /// Takes a step of a commit until it succeeds. A failure that is not fatal ends the
+    /// transaction.
+    fn persist(&mut self, step: impl Fn(&TransactionalProducer) -> KafkaResult<()>) -> Result<()> {
+        loop {
+            match step(&self.producer) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
+                Err(error) => {
+                    let stale = is_stale(code(&error));
+                    let error = self.error("committing", error);
+                    if !error.is_fatal() || stale {
+                        self.end()?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     /// Aborts what is open.
     fn end(&mut self) -> Result<()> {
         while self.open {
@@ -140,14 +183,7 @@ impl KafkaWriter {
     fn error(&self, action: &str, source: KafkaError) -> LogError {
         let fatal_code = self.producer.client().fatal_error().map(|(code, _)| code);
         let code = fatal_code.or(code(&source));
-        if matches!(
-            code,
-            Some(
-                RDKafkaErrorCode::Fenced
-                    | RDKafkaErrorCode::ProducerFenced
-                    | RDKafkaErrorCode::InvalidProducerEpoch
-            )
-        ) {
+        if is_fenced(code) || is_stale(code) {
             return LogError::Fenced {
                 writer: self.name.clone(),
             };
@@ -195,36 +231,9 @@ impl Writer for KafkaWriter {
     }
 
     fn commit(&mut self, position: &[u8]) -> Result<()> {
-        self.begin()?;
-        let (key, value) = (
-            Some(self.name.clone().into_bytes()),
-            Some(position.to_vec()),
-        );
-        self.send(
-            PROGRESS_TOPIC,
-            0,
-            &Record {
-                key,
-                value,
-                headers: Vec::new(),
-            },
-        )?;
-        self.deliver();
-        loop {
-            match self.producer.commit_transaction(Timeout::Never) {
-                Ok(()) => break,
-                Err(KafkaError::Transaction(e)) if e.is_retriable() => std::thread::sleep(PAUSE),
-                Err(error) => {
-                    let error = self.error("committing", error);
-                    if !error.is_fatal() {
-                        self.end()?;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        self.open = false;
-        self.position = Some(position.to_vec());
+        let (name, position) = (self.name.clone(), position.to_vec());
+        self.commit_with([(name, position.clone())], |_| Ok(()))?;
+        self.position = Some(position);
         Ok(())
     }
 
@@ -249,4 +258,22 @@ impl Drop for KafkaWriter {
             }
         }
     }
+}
+
+/// Whether another producer of the same transactional id has started.
+fn is_fenced(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+    )
+}
+
+/// Whether the group has given the member's partitions to others.
+fn is_stale(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId)
+    )
 }

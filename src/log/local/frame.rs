@@ -52,12 +52,25 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of a frame that holds this payload, whatever that is, so that its checksums match.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn of_payload(base: u64, next: u64, raw_bytes: u32, stored: &[u8]) -> Header {
+        Header {
+            base,
+            next,
+            count: 1,
+            raw_bytes,
+            stored_bytes: stored.len() as u32,
+            payload_crc: crc32fast::hash(stored),
+        }
+    }
+
     /// Bytes of the whole frame in its file.
     pub fn frame_bytes(&self) -> u64 {
         HEADER_BYTES as u64 + u64::from(self.stored_bytes)
     }
 
-    fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..12].copy_from_slice(&self.base.to_le_bytes());

@@ -127,7 +127,7 @@ pub fn read_layout(paths: &Paths, log: &str) -> Result<Option<Layout>> {
     Ok(Some(layout))
 }
 
-fn parse(text: &str) -> Option<Layout> {
+pub(super) fn parse(text: &str) -> Option<Layout> {
     let mut lines = text.lines();
     if lines.next()? != VERSION_LINE {
         return None;

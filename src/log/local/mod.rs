@@ -8,9 +8,11 @@
 mod codec;
 mod fetcher;
 pub(super) mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod index;
 mod journal;
-pub(super) mod layout;
+pub(crate) mod layout;
 pub(super) mod pick;
 mod reader;
 mod segment;
@@ -184,6 +186,13 @@ impl Store for LocalStore {
             name,
             &layouts,
         )?))
+    }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        check_name(writer)?;
+        let mut journal = self.0.journal();
+        journal.refresh()?;
+        Ok(journal.state().position(writer).map(<[u8]>::to_vec))
     }
 }
 

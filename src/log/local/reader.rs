@@ -43,7 +43,7 @@ impl LocalReader {
         }
         for (partition, end) in (0..partitions).zip(store.ends(log, partitions)) {
             let offset = offsets.0[usize::from(partition)];
-            if offset > end.offset {
+            if offset > end.offset && offset != Offsets::ELSEWHERE {
                 let position = Position::new(partition, offset);
                 return Err(LogError::Gone {
                     log: log.to_owned(),

@@ -9,7 +9,7 @@ use crate::log::{Fetcher, LogError, Offsets, Position, Reader, Received, Record,
 /// Reads a memory log.
 pub struct MemoryReader {
     pub shared: Arc<Shared>,
-    pub incarnation: u64,
+    pub process: usize,
     pub log: String,
     pub offsets: Offsets,
 }
@@ -17,12 +17,12 @@ pub struct MemoryReader {
 impl Reader for MemoryReader {
     fn poll(&mut self, timeout: Duration) -> Result<Vec<Received>> {
         let deadline = Instant::now() + timeout;
-        let mut state = self.shared.state();
+        let mut state = self.shared.state_for(self.process);
         loop {
-            state.check_alive(self.incarnation)?;
+            state.check_alive(self.process)?;
             let (records, offsets) = state.read(&self.log, &self.offsets)?;
             if !records.is_empty() {
-                state.operate(self.incarnation, |_| Ok(()))?;
+                state.operate(self.process, |_| Ok(()))?;
                 self.offsets = offsets;
                 return Ok(records);
             }
@@ -32,7 +32,8 @@ impl Reader for MemoryReader {
                 return Ok(records);
             }
             let waited = self.shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            state = self.shared.state_for(self.process);
         }
     }
 
@@ -44,7 +45,7 @@ impl Reader for MemoryReader {
 /// Fetches from a memory log.
 pub struct MemoryFetcher {
     pub shared: Arc<Shared>,
-    pub incarnation: u64,
+    pub process: usize,
     pub log: String,
 }
 
@@ -54,7 +55,7 @@ impl Fetcher for MemoryFetcher {
         positions: &[Position],
         each: &mut dyn FnMut(Position, Record),
     ) -> Result<()> {
-        let records = self.shared.operate(self.incarnation, |state| {
+        let records = self.shared.operate(self.process, |state| {
             positions
                 .iter()
                 .map(|position| state.get(&self.log, *position))
@@ -70,7 +71,7 @@ impl Fetcher for MemoryFetcher {
 /// Writes to memory logs.
 pub struct MemoryWriter {
     pub shared: Arc<Shared>,
-    pub incarnation: u64,
+    pub process: usize,
     pub name: String,
     pub logs: Vec<String>,
     pub generation: u64,
@@ -89,14 +90,14 @@ impl Writer for MemoryWriter {
                 store: "memory".to_owned(),
             });
         }
-        self.shared.operate(self.incarnation, |state| {
+        self.shared.operate(self.process, |state| {
             state.check_generation(&self.name, self.generation)?;
             state.append(&self.name, log, partition, record)
         })
     }
 
     fn commit(&mut self, position: &[u8]) -> Result<()> {
-        self.shared.operate(self.incarnation, |state| {
+        self.shared.operate(self.process, |state| {
             state.check_generation(&self.name, self.generation)?;
             state.commit(&self.name, position);
             Ok(())
@@ -106,7 +107,7 @@ impl Writer for MemoryWriter {
     }
 
     fn abort(&mut self) -> Result<()> {
-        self.shared.operate(self.incarnation, |state| {
+        self.shared.operate(self.process, |state| {
             state.check_generation(&self.name, self.generation)?;
             state.abort(&self.name);
             Ok(())
@@ -118,7 +119,7 @@ impl Drop for MemoryWriter {
     /// Abandons what is open, unless the incarnation has crashed: a dead process aborts nothing.
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        let alive = state.check_alive(self.incarnation).is_ok();
+        let alive = state.check_alive(self.process).is_ok();
         if alive && state.check_generation(&self.name, self.generation).is_ok() {
             state.abort(&self.name);
             self.shared.changed.notify_all();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::group::{Groups, Pending};
 use crate::log::{Layout, LogError, Offsets, Position, Received, Record, Result};
 
 /// On which side of an operation's effect a planned crash strikes.
@@ -40,6 +41,8 @@ struct Open {
     transaction: usize,
     /// Where it has records, and gets a mark when it ends.
     written: BTreeSet<(String, u16)>,
+    /// What becomes of a group's offsets when it is committed.
+    pending: Option<Pending>,
 }
 
 /// Everything in a memory store.
@@ -47,12 +50,21 @@ pub struct State {
     logs: BTreeMap<String, Vec<Vec<Slot>>>,
     transactions: Vec<Transaction>,
     writers: BTreeMap<String, WriterState>,
-    incarnation: u64,
-    operations: u64,
-    crash: Option<(u64, Side)>,
-    crashed: bool,
+    processes: Vec<Process>,
+    /// The groups by name; `None` where there are to be none.
+    pub groups: Option<Groups>,
     /// What polls return at most.
     pub poll_records_max: usize,
+}
+
+/// Whose handles live and die together.
+#[derive(Default)]
+struct Process {
+    operations: u64,
+    crash: Option<(u64, Side)>,
+    failure: Option<u64>,
+    dead: bool,
+    paused: bool,
 }
 
 impl Default for State {
@@ -61,48 +73,71 @@ impl Default for State {
             logs: BTreeMap::new(),
             transactions: Vec::new(),
             writers: BTreeMap::new(),
-            incarnation: 0,
-            operations: 0,
-            crash: None,
-            crashed: false,
+            processes: vec![Process::default()],
+            groups: None,
             poll_records_max: 1000,
         }
     }
 }
 
-/// Incarnations, operations and crashes.
+/// Processes, operations and crashes.
 impl State {
-    pub fn plan_crash(&mut self, operation: u64, side: Side) {
-        self.crash = Some((self.operations + operation, side));
+    pub fn plan_crash(&mut self, process: usize, operation: u64, side: Side) {
+        let process = &mut self.processes[process];
+        process.crash = Some((process.operations + operation, side));
     }
 
-    pub fn operations(&self) -> u64 {
-        self.operations
+    pub fn plan_failure(&mut self, process: usize, operation: u64) {
+        let process = &mut self.processes[process];
+        process.failure = Some(process.operations + operation);
     }
 
-    pub fn reopen(&mut self) -> u64 {
-        self.incarnation += 1;
-        self.operations = 0;
-        self.crash = None;
-        self.crashed = false;
-        self.incarnation
+    pub fn operations(&self, process: usize) -> u64 {
+        self.processes[process].operations
     }
 
-    /// Whether handles of the incarnation still work.
-    pub fn check_alive(&self, incarnation: u64) -> Result<()> {
-        let alive = incarnation == self.incarnation && !self.crashed;
-        if alive { Ok(()) } else { Err(LogError::Crash) }
+    pub fn set_paused(&mut self, process: usize, paused: bool) {
+        self.processes[process].paused = paused;
+    }
+
+    pub fn is_paused(&self, process: usize) -> bool {
+        let process = &self.processes[process];
+        process.paused && !process.dead
+    }
+
+    /// A process beside the others.
+    pub fn fork(&mut self) -> usize {
+        self.processes.push(Process::default());
+        self.processes.len() - 1
+    }
+
+    /// The one process that lives from now on.
+    pub fn reopen(&mut self) -> usize {
+        self.processes.iter_mut().for_each(|it| it.dead = true);
+        self.fork()
+    }
+
+    /// Whether handles of the process still work.
+    pub fn check_alive(&self, process: usize) -> Result<()> {
+        match self.processes[process].dead {
+            true => Err(LogError::Crash),
+            false => Ok(()),
+        }
     }
 
     pub fn operate<T>(
         &mut self,
-        incarnation: u64,
+        process: usize,
         operation: impl FnOnce(&mut State) -> Result<T>,
     ) -> Result<T> {
-        self.check_alive(incarnation)?;
-        self.operations += 1;
-        let crash = self.crash.filter(|(at, _)| *at == self.operations);
-        self.crashed = crash.is_some();
+        self.check_alive(process)?;
+        let it = &mut self.processes[process];
+        it.operations += 1;
+        if it.failure == Some(it.operations) {
+            return Err(unavailable("planned failure"));
+        }
+        let crash = it.crash.filter(|(at, _)| *at == it.operations);
+        it.dead = crash.is_some();
         match crash {
             None => operation(self),
             Some((_, Side::Before)) => Err(LogError::Crash),
@@ -111,6 +146,14 @@ impl State {
                 Err(LogError::Crash)
             }
         }
+    }
+}
+
+/// What passes by itself.
+pub fn unavailable(reason: &str) -> LogError {
+    LogError::Unavailable {
+        brokers: "memory".to_owned(),
+        reason: reason.to_owned(),
     }
 }
 
@@ -133,7 +176,7 @@ impl State {
         let ends = self.ends(log)?;
         let mut offsets = Offsets::start(ends.0.len() as u16);
         for (partition, (offset, from)) in (0..).zip(offsets.0.iter_mut().zip(&from.0)) {
-            if *from > ends.0[usize::from(partition)] {
+            if *from > ends.0[usize::from(partition)] && *from != Offsets::ELSEWHERE {
                 let position = Position::new(partition, *from);
                 return Err(LogError::Gone {
                     log: log.to_owned(),
@@ -237,6 +280,11 @@ impl State {
         (writer.generation, writer.position.clone())
     }
 
+    /// The position of the writer's last commit.
+    pub fn position(&self, name: &str) -> Option<Vec<u8>> {
+        self.writers.get(name)?.position.clone()
+    }
+
     pub fn check_generation(&self, name: &str, generation: u64) -> Result<()> {
         let current = self.writers.get(name).map_or(0, |writer| writer.generation);
         let fenced = || LogError::Fenced {
@@ -251,20 +299,43 @@ impl State {
 
     pub fn append(&mut self, name: &str, log: &str, partition: u16, record: Record) -> Result<()> {
         self.partition(log, partition)?;
-        let writer = self.writers.entry(name.to_owned()).or_default();
-        let transactions = &mut self.transactions;
-        let open = writer.open.get_or_insert_with(|| {
-            transactions.push(Transaction::Open);
-            Open {
-                transaction: transactions.len() - 1,
-                written: BTreeSet::new(),
-            }
-        });
+        let open = self.open(name);
         open.written.insert((log.to_owned(), partition));
         let transaction = open.transaction;
         self.partition(log, partition)?
             .push(Slot::Record(transaction, record));
         Ok(())
+    }
+
+    /// Puts what becomes of a group's offsets into the transaction.
+    pub fn append_offsets(&mut self, name: &str, pending: Pending) {
+        self.open(name).pending = Some(pending);
+    }
+
+    /// Whether a transaction that has not ended will move the group's offset of a partition.
+    pub fn is_pending(&self, group: &str, partition: u16) -> bool {
+        let open = self.writers.values().filter_map(|it| it.open.as_ref());
+        open.filter_map(|open| open.pending.as_ref())
+            .any(|pending| pending.moves(group, partition))
+    }
+
+    /// Commits the writer's open transaction, which says itself how far a group has read.
+    pub fn commit_offsets(&mut self, name: &str) {
+        self.end_transaction(name, Transaction::Committed);
+    }
+
+    /// The writer's open transaction.
+    fn open(&mut self, name: &str) -> &mut Open {
+        let writer = self.writers.entry(name.to_owned()).or_default();
+        let transactions = &mut self.transactions;
+        writer.open.get_or_insert_with(|| {
+            transactions.push(Transaction::Open);
+            Open {
+                transaction: transactions.len() - 1,
+                written: BTreeSet::new(),
+                pending: None,
+            }
+        })
     }
 
     pub fn commit(&mut self, name: &str, position: &[u8]) {
@@ -312,10 +383,16 @@ impl State {
         let Some(Open {
             transaction,
             written,
+            pending,
         }) = open
         else {
             return;
         };
+        if let (Transaction::Committed, Some(pending), Some(groups)) =
+            (to, pending, &mut self.groups)
+        {
+            groups.apply(pending);
+        }
         self.transactions[transaction] = to;
         for (log, partition) in written {
             self.partition(&log, partition)

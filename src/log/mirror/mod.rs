@@ -80,6 +80,10 @@ impl Store for MirroredStore {
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>> {
         self.store.writer(name, logs)
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        self.store.position(writer)
+    }
 }
 
 /// Reads the log, and copies what it reads.

@@ -42,6 +42,10 @@ impl Store for Noted {
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>> {
         self.store.writer(name, logs)
     }
+
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        self.store.position(writer)
+    }
 }
 
 struct NotedFetcher {

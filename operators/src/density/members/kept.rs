@@ -1,6 +1,5 @@
 //! Who is kept after an epoch, and what is told of it.
 
-use crate::chunks::prefetch;
 use crate::density::Drawn;
 use crate::density::document::Side;
 use crate::density::levels::LEVEL_FRACTION_BITS;
@@ -38,11 +37,19 @@ impl<R: Record, C> Members<R, C> {
         }
         self.suspects = emptied(suspects);
         self.give_touched(cut, &mut give);
-        let Members { shards, slots, .. } = self;
+        let Members {
+            shards,
+            slots,
+            watch,
+            ..
+        } = self;
         let mut moved = Vec::new();
-        shards.empty(4 * self.churn + 64, &slots.codes, |slot, position| {
-            moved.push((slot, position))
-        });
+        shards.empty(
+            4 * self.churn + 64,
+            &slots.codes,
+            watch,
+            |slot, position| moved.push((slot, position)),
+        );
         for (slot, position) in moved {
             slots.set_place(slot, At::At(position));
         }
@@ -85,7 +92,7 @@ impl<R: Record, C> Members<R, C> {
     fn give(&mut self, slot: u32, kept: bool, give: &mut impl FnMut(Change<Drawn<R>>)) {
         if kept {
             if let At::At(position) = self.slots.place(slot) {
-                let sum = self.shards.get(position).sum() as f64;
+                let sum = self.shards.get(position).sum as f64;
                 let unit = (u64::from(self.sampling.sketch.rows) << LEVEL_FRACTION_BITS) as f64;
                 self.slots.densities[slot as usize] = (sum / unit) as f32;
             }
@@ -122,7 +129,7 @@ impl<R: Record, C> Members<R, C> {
         if let Some(&slot) = slot(AHEAD_OF_DOCUMENT)
             && let At::At(position) = self.slots.place(slot)
         {
-            prefetch(self.shards.get(position));
+            self.shards.prefetch(position);
         }
     }
 
@@ -131,7 +138,7 @@ impl<R: Record, C> Members<R, C> {
             return false;
         };
         let document = self.shards.get(position);
-        match document.side() {
+        match document.side {
             Side::Below => true,
             Side::Inside => {
                 let id = self.slots.columns[slot as usize].id();

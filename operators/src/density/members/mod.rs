@@ -177,11 +177,11 @@ impl<R: Record, C> Members<R, C> {
             At::Uncounted => return,
             At::Born => {}
             At::At(position) => {
-                let document = *self.shards.get(position);
-                self.histogram[document.bucket()] -= 1;
-                if document.side() != Side::Out {
+                let document = self.shards.get(position);
+                self.histogram[usize::from(document.bucket)] -= 1;
+                if document.side != Side::Out {
                     let id = self.slots.columns[slot as usize].id();
-                    self.band.shift(slot, id, document.side(), Side::Out, 0);
+                    self.band.shift(slot, id, document.side, Side::Out, 0);
                 }
                 self.shards.kill(position);
             }

@@ -4,7 +4,7 @@ use crate::Record;
 use crate::chunks::prefetch;
 use crate::density::band::Band;
 use crate::density::by_row::by_row;
-use crate::density::document::{BUCKETS, Document, Side, Watch};
+use crate::density::document::{BUCKETS, Document, Packed, Side, Watch};
 use crate::density::guard::{BINS, bin, guard};
 use crate::density::members::{Members, emptied};
 use crate::density::messages::Moved;
@@ -49,10 +49,10 @@ impl<R: Record, C> Members<R, C> {
             &self.steps,
             &watch,
             &mut (&mut sides, histogram),
-            |(sides, _), document| sides.prefetch(document),
+            |(sides, _), packed| sides.prefetch(packed),
             |(sides, histogram), document| {
                 look(document, &watch, histogram);
-                if document.side() != Side::Out {
+                if document.side != Side::Out {
                     sides.shift(document, watch.side(document.key()));
                 }
             },
@@ -69,7 +69,7 @@ impl<R: Record, C> Members<R, C> {
         } = self;
         for &slot in &self.touched {
             if let At::At(position) = slots.place(slot) {
-                let document = shards.get_mut(position);
+                let mut document = shards.get(position);
                 let drawn = slots.columns[slot as usize].is(LIVE);
                 let side = if drawn {
                     watch.side(document.key())
@@ -81,7 +81,8 @@ impl<R: Record, C> Members<R, C> {
                     band,
                     suspects,
                 }
-                .shift(document, side);
+                .shift(&mut document, side);
+                shards.set(position, &document, watch);
             }
         }
     }
@@ -112,10 +113,8 @@ impl<R: Record, C> Members<R, C> {
         let sums = self.sums(&codes, born.len());
         let mut documents = Vec::with_capacity(born.len());
         for (&(slot, variate), sum) in born.iter().zip(sums) {
-            let mut document = Document::new(slot, variate, sum);
-            let bucket = self.watch.bucket(sum);
-            document.set_bucket(bucket);
-            self.histogram[bucket] += 1;
+            let mut document = Document::new(slot, variate, sum, &self.watch);
+            self.histogram[usize::from(document.bucket)] += 1;
             if self.slots.columns[slot as usize].is(LIVE) {
                 let Members {
                     slots,
@@ -134,7 +133,7 @@ impl<R: Record, C> Members<R, C> {
             }
             documents.push(document);
         }
-        let first = self.shards.enter(&documents, &codes);
+        let first = self.shards.enter(&documents, &codes, &self.watch);
         for (position, &(slot, _)) in (first..).zip(born) {
             self.slots.set_place(slot, At::At(position));
         }
@@ -159,10 +158,10 @@ impl<R: Record, C> Members<R, C> {
     }
 
     /// This worker's documents by key.
-    pub(in crate::density) fn by_key(&mut self) -> Vec<u32> {
+    pub(in crate::density) fn by_key(&self) -> Vec<u32> {
         let mut bins = vec![0; BINS];
         self.shards.each(|document| {
-            if document.side() != Side::Out {
+            if document.side != Side::Out {
                 bins[bin(document.key())] += 1;
             }
         });
@@ -171,8 +170,8 @@ impl<R: Record, C> Members<R, C> {
 
     /// Puts the guard anew, by all workers' documents by key.
     pub(in crate::density) fn reguard(&mut self, histogram: &[u64]) {
-        let (from, to) = guard(histogram, self.sampling.rate);
-        (self.watch.from, self.watch.to) = (from, to);
+        let old = (self.watch.from, self.watch.to);
+        (self.watch.from, self.watch.to) = guard(histogram, self.sampling.rate, old);
         let Members {
             shards,
             slots,
@@ -181,8 +180,8 @@ impl<R: Record, C> Members<R, C> {
             suspects,
             ..
         } = self;
-        shards.each(|document| {
-            let side = document.side();
+        shards.each_mut(watch, |document| {
+            let side = document.side;
             if side != Side::Out {
                 let to = watch.side(document.key());
                 if to != side {
@@ -207,21 +206,21 @@ struct Sides<'a, R> {
 
 impl<R: Record> Sides<'_, R> {
     /// Asks for what a shift will need.
-    fn prefetch(&self, document: &Document) {
-        if document.side() == Side::Inside {
-            self.slots.columns.prefetch(document.slot as usize);
-            self.band.prefetch(document.slot);
+    fn prefetch(&self, packed: &Packed) {
+        if packed.side() == Side::Inside {
+            self.slots.columns.prefetch(packed.slot as usize);
+            self.band.prefetch(packed.slot);
         }
     }
 
     fn shift(&mut self, document: &mut Document, to: Side) {
-        let (slot, from) = (document.slot, document.side());
+        let (slot, from) = (document.slot, document.side);
         if from == to && to != Side::Inside {
             return;
         }
         let id = self.slots.columns[slot as usize].id();
         self.band.shift(slot, id, from, to, document.key());
-        document.set_side(to);
+        document.side = to;
         if from != to {
             self.suspects.push(slot);
         }
@@ -230,8 +229,7 @@ impl<R: Record> Sides<'_, R> {
 
 /// Puts a document into its bucket of the density histogram.
 fn look(document: &mut Document, watch: &Watch, histogram: &mut [u64; BUCKETS]) {
-    let (old, new) = (document.bucket(), watch.bucket(document.sum()));
-    histogram[old] -= 1;
-    histogram[new] += 1;
-    document.set_bucket(new);
+    histogram[usize::from(document.bucket)] -= 1;
+    document.bucket = watch.bucket(document.sum);
+    histogram[usize::from(document.bucket)] += 1;
 }

@@ -6,7 +6,7 @@
 //! took place; the next committer removes it. When the file has grown past a bound it is replaced
 //! by a checkpoint under the same name: followers notice the other inode and start over.
 
-mod entry;
+pub(super) mod entry;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

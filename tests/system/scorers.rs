@@ -1,0 +1,207 @@
+//! Several scorers as processes share the documents topic of a real broker, and are killed, stopped
+//! and joined by others while documents arrive.
+//!
+//! `RIFFLE_TEST_SECONDS` says for how long; the default keeps `make test` short.
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use serde_json::Value;
+
+use crate::site::{Site, document};
+use crate::{broker, kcat};
+
+const PARTITIONS: u16 = 8;
+/// Short, so that a scorer that is killed is missed soon.
+const SESSION: Duration = Duration::from_secs(2);
+
+fn site(prefix: &str) -> Site {
+    Site::kafka(broker::shared().bootstrap(), prefix)
+        .set(&format!("topics.partitions={PARTITIONS}"))
+        .set(&format!("kafka.session.timeout.ms={}", SESSION.as_millis()))
+        .set("score.epoch_ms=20")
+}
+
+/// The keys of each partition of a topic, in order, as a reader of committed records sees them.
+fn keys(topic: &str) -> BTreeMap<u64, Vec<String>> {
+    let mut records = kcat::records(topic);
+    records.sort_by_key(|it| (it["partition"].as_u64(), it["offset"].as_u64()));
+    let mut keys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for record in records {
+        let of_partition = keys
+            .entry(record["partition"].as_u64().unwrap())
+            .or_default();
+        of_partition.push(record["key"].as_str().unwrap().to_owned());
+    }
+    keys
+}
+
+/// Checks that each document was scored once, in the order of its partition.
+fn check(prefix: &str) -> usize {
+    let (documents, scored) = (
+        keys(&format!("{prefix}-documents")),
+        keys(&format!("{prefix}-scored")),
+    );
+    for (partition, documents) in &documents {
+        let scored = scored.get(partition).map_or(&[][..], Vec::as_slice);
+        assert_eq!(scored.len(), documents.len(), "partition {partition}");
+        assert_eq!(scored, documents, "partition {partition}");
+    }
+    assert_eq!(documents.len(), scored.len());
+    documents.values().map(Vec::len).sum()
+}
+
+fn signal(process: &Child, signal: &str) {
+    let status = std::process::Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// What a process has said, once it has ended.
+fn said(process: Child) -> (Option<i32>, String) {
+    let output = process.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+/// What a random history of scorers has had.
+#[derive(Debug, Default)]
+struct Storm {
+    joined: u64,
+    killed: u64,
+    stopped: u64,
+}
+
+/// Lets up to three scorers join, be killed and be asked to end, until the time is over; at the end
+/// all are asked to end.
+fn storm(site: &Site, rng: &mut impl RngCore, time: Duration) -> Storm {
+    let (start, mut storm) = (Instant::now(), Storm::default());
+    let mut scorers: Vec<Child> = Vec::new();
+    while start.elapsed() < time || storm.killed == 0 || storm.stopped == 0 {
+        if scorers.len() < 2 || scorers.len() < 3 && rng.next_u32() % 2 == 0 {
+            scorers.push(site.spawn(&["score"]));
+            storm.joined += 1;
+        } else {
+            let at = rng.next_u32() as usize % scorers.len();
+            let mut one = scorers.swap_remove(at);
+            if rng.next_u32() % 3 == 0 {
+                signal(&one, "-TERM");
+                let (code, said) = said(one);
+                assert_eq!(code, Some(0), "{said}");
+                storm.stopped += 1;
+            } else {
+                one.kill().unwrap();
+                let (code, said) = said(one);
+                assert_eq!(code, None, "it ended by itself: {said}");
+                storm.killed += 1;
+            }
+        }
+        thread::sleep(Duration::from_millis(u64::from(
+            200 + rng.next_u32() % 1300,
+        )));
+    }
+    for one in scorers {
+        signal(&one, "-TERM");
+        let (code, said) = said(one);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    storm
+}
+
+#[test]
+fn scorers_that_join_and_end_and_are_killed_score_every_document_once_in_order() {
+    let seconds = std::env::var("RIFFLE_TEST_SECONDS").map_or(15, |it| it.parse().unwrap());
+    let site = site("storm");
+    site.feed(&[]);
+    let (over, fed) = (AtomicBool::new(false), AtomicU64::new(0));
+    let storm = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let lines: Vec<Value> = (0..200).map(|n| document(n, 0)).collect();
+                site.feed(&lines);
+                fed.fetch_add(200, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+        let storm = storm(&site, &mut rng, Duration::from_secs(seconds));
+        over.store(true, Ordering::Relaxed);
+        storm
+    });
+    let last = site.riffle(&["score", "--until-end"]);
+    assert_eq!(last.code, Some(0), "{}", last.stderr);
+    let documents = check("storm");
+    assert_eq!(documents as u64, fed.load(Ordering::Relaxed));
+    eprintln!("{documents} documents, {storm:?}");
+}
+
+/// The offsets of a partition's records may have gaps, so what counts is how many are committed.
+fn wait_for_scored(topic: &str, count: usize) {
+    let start = Instant::now();
+    while keys(topic).values().map(Vec::len).sum::<usize>() < count {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{topic} waits for {count}"
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_scorer_that_stood_still_for_longer_than_its_session_doubles_nothing_and_rejoins() {
+    let site = site("zombie");
+    let fed: Vec<Value> = (0..4000).map(|n| document(n, 0)).collect();
+    site.feed(&fed[..1000]);
+    let zombie = site.spawn(&["score"]);
+    wait_for_scored("zombie-scored", 1000);
+    let mut other = None;
+    for round in 1..3 {
+        let lines = &fed[1000 * round..1000 * (round + 1)];
+        thread::scope(|scope| {
+            scope.spawn(|| lines.chunks(50).for_each(|lines| site.feed(lines)));
+            // In the middle of it, with documents in hand.
+            thread::sleep(Duration::from_millis(400));
+            signal(&zombie, "-STOP");
+        });
+        other.get_or_insert_with(|| site.spawn(&["score"]));
+        wait_for_scored("zombie-scored", 1000 * (round + 1));
+        signal(&zombie, "-CONT");
+        thread::sleep(SESSION);
+    }
+    site.feed(&fed[3000..]);
+    wait_for_scored("zombie-scored", 4000);
+    let other = other.expect("it was started in the first round");
+    // The other leaves: what is left is the zombie's.
+    signal(&other, "-TERM");
+    let (code, other) = said(other);
+    assert_eq!(code, Some(0), "{other}");
+    site.feed(&fed[..500]);
+    wait_for_scored("zombie-scored", 4500);
+    signal(&zombie, "-TERM");
+    let (code, zombie) = said(zombie);
+    assert_eq!(code, Some(0), "{zombie}");
+    let shares = zombie.matches("scoring these partitions").count();
+    assert!(shares >= 3, "it has not rejoined: {zombie}");
+    assert_eq!(check("zombie"), 4500);
+}
+
+#[test]
+fn more_scorers_than_partitions_wait_and_all_end_at_the_end() {
+    let site = site("few").set("topics.partitions=1");
+    let fed: Vec<Value> = (0..300).map(|n| document(n, 0)).collect();
+    site.feed(&fed);
+    let scorers: Vec<Child> = (0..3)
+        .map(|_| site.spawn(&["score", "--until-end"]))
+        .collect();
+    for scorer in scorers {
+        let (code, said) = said(scorer);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    assert_eq!(check("few"), 300);
+}
