@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test emulate fuzz lint bench models kafka build compiler
+.PHONY: help demo test emulate fuzz lint bench models kafka build compiler soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,11 @@ test: compiler models ## Run every test, with a real Kafka broker and kcat, and 
 	scripts/fetch-nvrtc
 	cargo test --workspace --locked
 	scripts/test-examples
+
+soak: compiler models ## Stream through faults for RIFFLE_SOAK_SECONDS (600): kills, a dying broker, full disks
+	scripts/kafka fetch
+	scripts/fetch-kcat
+	RIFFLE_SOAK_SECONDS=$${RIFFLE_SOAK_SECONDS:-600} cargo test --locked --test soak -- --nocapture --test-threads=1
 
 emulate: compiler models ## Compile every CUDA kernel, and run it in the emulator; no GPU is needed
 	scripts/fetch-nvrtc

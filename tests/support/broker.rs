@@ -61,7 +61,26 @@ impl Broker {
 
     /// Stops the broker; its data stay.
     pub fn stop(&self) {
-        let status = Command::new(script()).arg("stop").arg(&self.dir).status();
+        self.tell("stop");
+    }
+
+    /// Kills the broker with what it has not written yet; its data stay.
+    pub fn kill(&self) {
+        self.tell("kill");
+    }
+
+    /// Lets the broker stand still, connections open, until `go_on`.
+    pub fn pause(&self) {
+        self.tell("pause");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.tell("go-on");
+    }
+
+    fn tell(&self, what: &str) {
+        let status = Command::new(script()).arg(what).arg(&self.dir).status();
         assert!(status.expect("the script runs").success());
     }
 

@@ -10,7 +10,15 @@ use crate::site::ended;
 /// Runs kcat on the shared broker.
 fn kcat(input: &[u8], args: &[&str]) -> String {
     let mut command = Command::new("timeout");
-    command.args(["60", "kcat", "-q", "-b", broker::shared().bootstrap()]);
+    command.args([
+        "60",
+        "kcat",
+        "-q",
+        "-m",
+        "30",
+        "-b",
+        broker::shared().bootstrap(),
+    ]);
     command.args(args);
     let kcat = ended(command, input);
     let hint = "kcat failed; scripts/fetch-kcat installs it";
@@ -37,6 +45,17 @@ pub fn records(topic: &str) -> Vec<Value> {
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// Each committed record of a partition from an offset on, in kcat's `format`.
+pub fn lines_from(topic: &str, partition: usize, offset: u64, format: &str) -> String {
+    let (partition, offset) = (partition.to_string(), offset.to_string());
+    let isolation = "isolation.level=read_committed";
+    let place = ["-C", "-t", topic, "-p", &partition, "-o", &offset, "-e"];
+    kcat(
+        b"",
+        &[&place[..], &["-f", format, "-X", isolation]].concat(),
+    )
 }
 
 /// The changes that the records of a curated topic make, in the order of their places.

@@ -1,5 +1,6 @@
 //! A place where the binary runs: a directory of its own, and what is configured for it.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -87,6 +88,14 @@ impl Site {
     pub fn spawn(&self, args: &[&str]) -> Child {
         let mut command = self.started_by(binary(), &[], args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// Starts the binary, which adds what it says to a file.
+    pub fn spawn_into(&self, said: &Path, args: &[&str]) -> Child {
+        let said = File::options().create(true).append(true).open(said);
+        let mut command = self.started_by(binary(), &[], args);
+        command.stdout(Stdio::null()).stderr(said.unwrap());
         command.spawn().unwrap()
     }
 
