@@ -50,15 +50,13 @@ fn each_stage_is_told_once_it_is_past_the_takedown() {
     assert!(
         ended
             .stdout
-            .contains("scored OPEN  curated OPEN  statistics OPEN\n"),
+            .contains("scored OPEN  curated OPEN  statistics OPEN  snapshots OPEN\n"),
         "{}",
         ended.stdout
     );
-    assert!(
-        ended
-            .stdout
-            .ends_with("of 2 takedowns: 0 scored, 0 curated, 0 statistics: not complete yet\n")
-    );
+    assert!(ended.stdout.ends_with(
+        "of 2 takedowns: 0 scored, 0 curated, 0 statistics, 0 snapshots: not complete yet\n"
+    ));
     assert!(
         ended
             .stderr
@@ -121,4 +119,27 @@ fn a_takedown_is_waited_for_while_the_engine_runs() {
     assert_eq!(takedown(&site, &["--status", &id(9)])["complete"], true);
     let verified = site.riffle(&["verify"]);
     assert_eq!(verified.code, Some(0), "{}", verified.stdout);
+}
+
+#[test]
+fn a_takedown_is_complete_when_no_snapshot_has_the_document() {
+    let site = Site::new().set("curate.snapshot_records_min=1");
+    site.feed(&(0..20).map(|n| document(n, 0)).collect::<Vec<_>>());
+    site.run();
+    takedown(&site, &[&id(0)]);
+    // One record is too little for a new snapshot: the one that is there has the document.
+    site.run();
+    let open = takedown(&site, &["--status", &id(0)]);
+    let snapshots = |report: &Value| report["documents"][0]["snapshots"].as_bool();
+    assert_eq!(
+        (&open["complete"], snapshots(&open)),
+        (&json!(false), Some(false))
+    );
+    site.feed(&(20..30).map(|n| document(n, 0)).collect::<Vec<_>>());
+    site.run();
+    let done = takedown(&site, &["--status", &id(0)]);
+    assert_eq!(
+        (&done["complete"], snapshots(&done)),
+        (&json!(true), Some(true))
+    );
 }
