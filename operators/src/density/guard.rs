@@ -25,7 +25,7 @@ fn start(bin: usize) -> u64 {
 /// The keys, from and up to without, of a guard around the cut, by everybody's documents by bin,
 /// where the last guard is `old`.
 ///
-/// A document inside costs some fifty touches whenever it is touched, and a new guard about one for
+/// A document inside costs some forty touches whenever it is touched, and a new guard one or two for
 /// each document that there is. While the corpus grows, all keys grow, and the cut with them: so
 /// ahead of it are a 96th of the documents, which lasts for 3 % of growth, and behind it only a
 /// 1024th. It goes on to where it left the last guard.

@@ -17,10 +17,12 @@
 //!
 //! 1. While changes come, members send the codes of documents that come and go to the counters.
 //! 2. When the epoch is complete in both inputs and all codes are counted, every counter tells
-//!    every member the cells that have another level. Members walk their lists.
+//!    every member the cells that have another level. Members walk their lists, and look at the
+//!    few documents whose sums have left the span in which nothing happens (`document`).
 //! 3. The order is E(x)·s(x), with E exponential and fixed by the id (`order`), and the first of it
-//!    are kept. Growth moves all keys, so only the documents in a *guard* around the cut are in a
-//!    [`select`](crate::select()) of their own; the others are counted (`band`, `guard`).
+//!    are kept. Growth moves all keys, so only the documents in a *guard* around the cut, most of
+//!    it ahead of where growth moves the cut, are in a [`select`](crate::select()) of their own; the
+//!    others are counted (`band`, `guard`).
 //! 4. If the cut is not inside the guard, all members tell all others a histogram of their keys,
 //!    put the same new guard, and select again.
 //! 5. Members look at the documents that may have passed the cut, and tell the changes.
@@ -32,13 +34,13 @@
 //! A live document takes two bytes a row for its codes, which a takedown must count off again, and
 //! in the lists two bytes a row, as much again where gaps are long, and its share of 1.3 bytes a
 //! cell for every half million documents: with 128 rows of 20,000 cells 256 and 280. Beside that
-//! are 28 bytes, and as many as record and id have. The sketch has five bytes a cell over all
+//! are 32 bytes, and as many as record and id have. The sketch has five bytes a cell over all
 //! workers, and each worker one more. The last half million documents are in parts, whose lists take
 //! 45 bytes more each, and the part that fills takes two for each row and each of its cells.
 //!
 //! Nothing is sorted or merged all at once: full parts are sorted by row, full shards merged by row,
 //! and those with many dead emptied, each in proportion to what comes. A new guard takes two passes
-//! over the documents of a worker, 16 bytes each.
+//! over the documents of a worker, 24 bytes each.
 //!
 //! # It is not
 //!

@@ -256,16 +256,17 @@ mod tests {
     use crate::density::slots::Codes;
 
     const ROWS: u16 = 2;
-    const WATCH: Watch = Watch::new(1 << 40);
+    const WATCH: Watch = Watch::new(1 << 10);
+    const LEAP: i64 = 1 << 40;
 
     fn codes(slot: u32) -> [u16; ROWS as usize] {
         [0, 1].map(|row| (slot.wrapping_mul(2_654_435_761) >> (16 + row)) as u16 % 9)
     }
 
-    /// Adds 1 to the sums of the first row's cell 3 and 16 to those of the second row's cell 5, and
-    /// looks that all living members had it, and nobody else.
+    /// Adds 1 to the sums of the first row's cell 3 and more than a gauge takes in to those of the
+    /// second row's cell 5, and looks that all living members had it, and nobody else.
     fn check(shards: &mut Shards, positions: &[Option<u32>]) {
-        let steps = [(0, 3, 1), (1, 5, 16)].map(|(row, cell, difference)| Step {
+        let steps = [(0, 3, 1), (1, 5, LEAP)].map(|(row, cell, difference)| Step {
             row,
             cell,
             difference,
@@ -275,7 +276,7 @@ mod tests {
             let Some(position) = *position else { continue };
             let document = shards.get(position);
             let [one, two] = codes(slot);
-            let sum = u64::from(one == 3) + 16 * u64::from(two == 5);
+            let sum = u64::from(one == 3) + LEAP as u64 * u64::from(two == 5);
             assert_eq!((document.slot, document.sum), (slot, sum));
             shards.set(position, &Document { sum: 0, ..document }, &WATCH);
         }
