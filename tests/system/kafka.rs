@@ -13,6 +13,7 @@ const PARTITIONS: u16 = 3;
 fn site(prefix: &str) -> Site {
     Site::kafka(broker::shared().bootstrap(), prefix)
         .set(&format!("topics.partitions={PARTITIONS}"))
+        .set("curate.snapshot_records_min=1")
 }
 
 #[test]
@@ -44,6 +45,9 @@ fn others_read_the_curated_set_and_all_its_changes() {
     let lines: Vec<Value> = lines.chain((401..440).map(|n| document(n, 0))).collect();
     site.feed(&lines);
     fed.extend(lines);
+    // It starts from a snapshot: the same as from the log.
+    let snapshots = site.path("riffle-data/snapshots/kafka-travels-curated");
+    assert_eq!(riffle::curate::kept(&snapshots).unwrap().len(), 1);
     let summary = site.run();
 
     let records = kcat::records(curated);

@@ -160,8 +160,8 @@ fn document(n: u64, version: u64, groups: &Groups) -> Upsert<Coded> {
 }
 
 fn expected(n: u64, version: u64) -> Told {
-    let source = (n % 5 > 0).then(|| format!("source {}", (n + version) % 5));
-    let lang = (n % 3 > 0).then(|| "en".to_owned());
+    let source = (!n.is_multiple_of(5)).then(|| format!("source {}", (n + version) % 5));
+    let lang = (!n.is_multiple_of(3)).then(|| "en".to_owned());
     let codes = (0..ROWS)
         .map(|row| (n * 7 + version) as u16 + row)
         .collect();
