@@ -350,9 +350,17 @@ fn fault_killed_processes_are_started_again_and_nothing_is_lost_or_doubled() {
     let kills = std::env::var("RIFFLE_TEST_CASES").map_or(5, |kills| kills.parse().unwrap());
     for kill in 0..kills {
         wait_until("all processes run", || cluster.members().len() == 3);
-        append(&site, 200 + kill * 200, 200);
-        // At one time or another while they meet, replay, and commit.
-        thread::sleep(Duration::from_millis(kill * kill * 70 % 1_500));
+        let new = 200 + kill * 200..400 + kill * 200;
+        append(&site, new.start, 200);
+        // At one time or another while they meet, replay, and commit; but not always before they
+        // commit, or the supervisor would give up.
+        match kill % 3 {
+            2 => wait_until("the new documents are curated", || {
+                let curated = curated_so_far(&site);
+                new.clone().any(|n| curated.contains_key(&id(n)))
+            }),
+            _ => thread::sleep(Duration::from_millis(kill * kill * 70 % 1_500)),
+        }
         let members = cluster.members();
         let victim = members[(kill * kill * 7 / 3 % 3) as usize % members.len()];
         Cluster::signal(victim, rustix::process::Signal::KILL);
