@@ -2,9 +2,10 @@
 //! becomes of them on the way.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::path::Path;
 use std::process::Child;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -15,7 +16,7 @@ use riffle::log::{Layout, Record, Store};
 use riffle::records::{Codes, Scored};
 use serde_json::{Value, json};
 
-use crate::curated::{Changes, Documents};
+use crate::curated::{Changes, Documents, of_tail};
 use crate::site::{Site, json_lines};
 
 const PARTITIONS: u16 = 3;
@@ -246,17 +247,34 @@ fn several_processes_publish_what_one_does_byte_for_byte() {
     );
 }
 
-/// A cluster that a supervisor keeps running.
-struct Cluster(Child);
+/// A supervisor, with the processes that it keeps running.
+struct Cluster {
+    supervisor: Child,
+    /// What it says, which is read all the time: nobody waits for room to say it.
+    said: JoinHandle<String>,
+}
 
 impl Cluster {
-    fn start(site: &Site, processes: &str) -> Self {
-        Cluster(site.spawn(&["curate", "--processes", processes]))
+    fn start(site: &Site, args: &[&str]) -> Self {
+        let mut supervisor = site.spawn(&[&["curate"], args].concat());
+        let mut stderr = supervisor.stderr.take().unwrap();
+        let said = thread::spawn(move || {
+            let mut said = Vec::new();
+            stderr.read_to_end(&mut said).unwrap();
+            String::from_utf8_lossy(&said).into_owned()
+        });
+        Cluster { supervisor, said }
+    }
+
+    /// A supervisor of one process of the cluster in the hostfile.
+    fn of_process(site: &Site, process: &str) -> Self {
+        let args = ["--process", process, "--hostfile", "hosts", "--supervise"];
+        Cluster::start(site, &args)
     }
 
     /// The ids of its processes that run now.
     fn members(&self) -> Vec<u32> {
-        let id = self.0.id();
+        let id = self.supervisor.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         let children = children.unwrap_or_default();
         children
@@ -272,10 +290,15 @@ impl Cluster {
 
     /// Asks it to end; what it said.
     fn end(self) -> String {
-        Self::signal(self.0.id(), rustix::process::Signal::TERM);
-        let output = self.0.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{said}");
+        Self::signal(self.supervisor.id(), rustix::process::Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for its end; what it said.
+    fn ended(mut self) -> String {
+        let status = self.supervisor.wait().unwrap();
+        let said = self.said.join().unwrap();
+        assert_eq!(status.code(), Some(0), "{said}");
         said
     }
 }
@@ -292,14 +315,17 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// What the changes in a curated log make, none of which may have been published twice.
+fn curated_in(site: &Site, topic: &str) -> Documents {
+    let set = format!("--set=curated.topic={topic}");
+    let tail = site.riffle(&["tail", "curated", "--until-end", "--json", &set]);
+    let lines = tail.stdout.lines();
+    let lines: Vec<Value> = lines.map(|it| serde_json::from_str(it).unwrap()).collect();
+    Changes::apply(Documents::new(), of_tail(&lines)).set
+}
+
 fn curated_so_far(site: &Site) -> Documents {
-    let tail = site.riffle(&["tail", "curated", "--until-end", "--json"]);
-    let lines = tail
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    let lines: Vec<Value> = lines.collect();
-    Changes::apply(Documents::new(), crate::curated::of_tail(&lines)).set
+    curated_in(site, "curated")
 }
 
 const SIMPLE: &str = r#"
@@ -320,44 +346,37 @@ rate = 0.5
 fn fault_killed_processes_are_started_again_and_nothing_is_lost_or_doubled() {
     let site = site(SIMPLE);
     append(&site, 0, 200);
-    let cluster = Cluster::start(&site, "3");
-    for kill in 0..5u64 {
+    let cluster = Cluster::start(&site, &["--processes", "3"]);
+    let kills = std::env::var("RIFFLE_TEST_CASES").map_or(5, |kills| kills.parse().unwrap());
+    for kill in 0..kills {
         wait_until("all processes run", || cluster.members().len() == 3);
-        append(&site, 200 + kill * 200, 200);
-        // At one time or another while they meet, replay, and commit.
-        thread::sleep(Duration::from_millis(70 * kill * kill));
+        let new = 200 + kill * 200..400 + kill * 200;
+        append(&site, new.start, 200);
+        // At one time or another while they meet, replay, and commit; but not always before they
+        // commit, or the supervisor would give up.
+        match kill % 3 {
+            2 => wait_until("the new documents are curated", || {
+                let curated = curated_so_far(&site);
+                new.clone().any(|n| curated.contains_key(&id(n)))
+            }),
+            _ => thread::sleep(Duration::from_millis(kill * kill * 70 % 1_500)),
+        }
         let members = cluster.members();
-        let victim = members[(kill * 2 % 3) as usize % members.len()];
+        let victim = members[(kill * kill * 7 / 3 % 3) as usize % members.len()];
         Cluster::signal(victim, rustix::process::Signal::KILL);
         wait_until("they are others", || !cluster.members().contains(&victim));
     }
-    append(&site, 1200, 100);
-    let end = 1300;
-    let reference = |site: &Site| {
-        curate(site, "reference", &[]);
-        let log = site.riffle(&[
-            "tail",
-            "curated",
-            "--until-end",
-            "--json",
-            "--set=curated.topic=curated-reference",
-        ]);
-        let lines: Vec<Value> = log
-            .stdout
-            .lines()
-            .map(|it| serde_json::from_str(it).unwrap())
-            .collect();
-        Changes::apply(Documents::new(), crate::curated::of_tail(&lines)).set
-    };
-    let expected = reference(&site);
-    assert!(expected.len() > end / 6, "{}", expected.len());
-    wait_until("all is curated", || {
-        let now = curated_so_far(&site);
-        now.keys().eq(expected.keys())
-    });
+    curate(&site, "reference", &[]);
+    let expected = curated_in(&site, "curated-reference");
+    assert!(expected.len() as u64 > 30 * kills, "{}", expected.len());
+    wait_until("all is curated", || curated_so_far(&site) == expected);
     let said = cluster.end();
     assert!(said.contains("was killed by signal 9"), "{said}");
-    assert_eq!(said.matches("starting all again").count(), 5, "{said}");
+    assert_eq!(
+        said.matches("starting all again").count() as u64,
+        kills,
+        "{said}"
+    );
     assert!(!said.contains("panicked"), "{said}");
 }
 
@@ -389,17 +408,7 @@ fn machines_under_supervisors_of_their_own_meet_again_and_end_together() {
     let site = site(SIMPLE);
     append(&site, 0, 100);
     site.write("hosts", free_addresses(2).unwrap().join("\n"));
-    let start = |process: &str| {
-        Cluster(site.spawn(&[
-            "curate",
-            "--process",
-            process,
-            "--hostfile",
-            "hosts",
-            "--supervise",
-        ]))
-    };
-    let (first, second) = (start("0"), start("1"));
+    let [first, second] = ["0", "1"].map(|it| Cluster::of_process(&site, it));
     wait_until("something is curated", || !curated_so_far(&site).is_empty());
     let before = (first.members()[0], second.members()[0]);
     Cluster::signal(before.1, rustix::process::Signal::KILL);
@@ -413,13 +422,7 @@ fn machines_under_supervisors_of_their_own_meet_again_and_end_together() {
     wait_until("more is curated", || curated_so_far(&site).len() > many);
     // A member that is asked to end ends all.
     let said = second.end();
-    let output = first.0.wait_with_output().unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    first.ended();
     assert!(said.contains("starting all again"), "{said}");
 }
 
@@ -496,17 +499,7 @@ fn fault_a_cluster_that_fails_at_the_same_place_again_and_again_is_given_up() {
 fn a_cluster_that_is_asked_to_end_before_it_has_met_ends() {
     let site = site(SIMPLE);
     site.write("hosts", free_addresses(3).unwrap().join("\n"));
-    let start = |process: &str| {
-        Cluster(site.spawn(&[
-            "curate",
-            "--process",
-            process,
-            "--hostfile",
-            "hosts",
-            "--supervise",
-        ]))
-    };
-    let (first, second) = (start("0"), start("1"));
+    let [first, second] = ["0", "1"].map(|it| Cluster::of_process(&site, it));
     wait_until("both run", || {
         [&first, &second].iter().all(|it| it.members().len() == 1)
     });
@@ -521,22 +514,16 @@ fn a_cluster_that_is_asked_to_end_before_it_has_met_ends() {
 fn a_cluster_whose_supervisor_is_killed_ends_and_another_goes_on() {
     let site = site(SIMPLE);
     append(&site, 0, 100);
-    let mut cluster = Cluster::start(&site, "2");
+    let mut cluster = Cluster::start(&site, &["--processes", "2"]);
     wait_until("something is curated", || !curated_so_far(&site).is_empty());
     let members = cluster.members();
-    let mut said = BufReader::new(cluster.0.stderr.take().unwrap());
-    let drain = thread::spawn(move || {
-        let mut line = String::new();
-        while said.read_line(&mut line).is_ok_and(|read| read > 0) {}
-    });
-    cluster.0.kill().unwrap();
-    cluster.0.wait().unwrap();
+    cluster.supervisor.kill().unwrap();
+    cluster.supervisor.wait().unwrap();
     wait_until("its processes end", || {
         members
             .iter()
             .all(|id| !Path::new(&format!("/proc/{id}")).exists() || is_zombie(*id))
     });
-    drain.join().unwrap();
     append(&site, 100, 50);
     let ended = site.riffle(&["curate", "--processes", "2", "--until-end", "--json"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
