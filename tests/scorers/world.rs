@@ -330,6 +330,14 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("RIFFLE_TEST_SEED={} RIFFLE_TEST_CASES=1", self.seed);
+        }
+    }
+}
+
 fn is_usable(record: &Record) -> bool {
     let value = record.value.as_deref().unwrap();
     !value.ends_with(b"\"of no use\"}")
