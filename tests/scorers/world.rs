@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::RngCore;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use riffle::config::FieldPath;
 use riffle::engine::{Counters, EngineError, Until};
 use riffle::log::memory::{MemoryStore, Side};
@@ -71,6 +71,7 @@ struct Running {
 }
 
 pub struct World {
+    seed: u64,
     rng: Xoshiro256PlusPlus,
     store: MemoryStore,
     partitions: u16,
@@ -80,10 +81,11 @@ pub struct World {
 
 impl World {
     /// A world with or without a scorer before it that was alone.
-    pub fn new(rng: Xoshiro256PlusPlus) -> Self {
+    pub fn new(seed: u64) -> Self {
         let store = MemoryStore::new();
         let mut world = World {
-            rng,
+            seed,
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             store,
             partitions: 0,
             running: Vec::new(),
@@ -324,6 +326,14 @@ impl World {
             // The start of a scorer does not wait for what passes: whoever starts it does.
             Err(EngineError::Log(LogError::Unavailable { .. })) => {}
             Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("RIFFLE_TEST_SEED={} RIFFLE_TEST_CASES=1", self.seed);
         }
     }
 }

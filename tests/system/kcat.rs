@@ -1,5 +1,6 @@
 //! kcat, a client of Kafka that knows nothing of the engine.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::Value;
@@ -26,21 +27,16 @@ fn kcat(input: &[u8], args: &[&str]) -> String {
     kcat.stdout
 }
 
+/// What kcat prints of the committed records of a topic.
+fn consume(topic: &str, format: &[&str]) -> String {
+    let isolation = "isolation.level=read_committed";
+    let args = ["-C", "-t", topic, "-o", "beginning", "-e", "-X", isolation];
+    kcat(b"", &[&args, format].concat())
+}
+
 /// Each committed record of a topic, as kcat's JSON.
 pub fn records(topic: &str) -> Vec<Value> {
-    let isolation = "isolation.level=read_committed";
-    let args = [
-        "-C",
-        "-t",
-        topic,
-        "-o",
-        "beginning",
-        "-e",
-        "-J",
-        "-X",
-        isolation,
-    ];
-    let lines = kcat(b"", &args);
+    let lines = consume(topic, &["-J"]);
     let lines = lines.lines();
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -56,6 +52,25 @@ pub fn lines_from(topic: &str, partition: usize, offset: u64, format: &str) -> S
         b"",
         &[&place[..], &["-f", format, "-X", isolation]].concat(),
     )
+}
+
+/// The keys of each partition's committed records, in order. Scored records are no text: of them
+/// kcat makes no JSON.
+pub fn keys(topic: &str) -> BTreeMap<u64, Vec<String>> {
+    let lines = consume(topic, &["-f", "%p %o %k\n"]);
+    let mut records: Vec<(u64, u64, String)> = Vec::new();
+    for line in lines.lines() {
+        let mut parts = line.splitn(3, ' ');
+        let mut next = || parts.next().unwrap();
+        let (partition, offset) = (next().parse().unwrap(), next().parse().unwrap());
+        records.push((partition, offset, next().to_owned()));
+    }
+    records.sort_unstable();
+    let mut keys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for (partition, _, key) in records {
+        keys.entry(partition).or_default().push(key);
+    }
+    keys
 }
 
 /// The changes that the records of a curated topic make, in the order of their places.

@@ -3,7 +3,6 @@
 //!
 //! `RIFFLE_TEST_SECONDS` says for how long; the default keeps `make test` short.
 
-use std::collections::BTreeMap;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -13,8 +12,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use serde_json::Value;
 
+use crate::broker;
+use crate::kcat::keys;
 use crate::site::{Site, document};
-use crate::{broker, kcat};
 
 const PARTITIONS: u16 = 8;
 /// Short, so that a scorer that is killed is missed soon.
@@ -25,20 +25,6 @@ fn site(prefix: &str) -> Site {
         .set(&format!("topics.partitions={PARTITIONS}"))
         .set(&format!("kafka.session.timeout.ms={}", SESSION.as_millis()))
         .set("score.epoch_ms=20")
-}
-
-/// The keys of each partition of a topic, in order, as a reader of committed records sees them.
-fn keys(topic: &str) -> BTreeMap<u64, Vec<String>> {
-    let mut records = kcat::records(topic);
-    records.sort_by_key(|it| (it["partition"].as_u64(), it["offset"].as_u64()));
-    let mut keys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for record in records {
-        let of_partition = keys
-            .entry(record["partition"].as_u64().unwrap())
-            .or_default();
-        of_partition.push(record["key"].as_str().unwrap().to_owned());
-    }
-    keys
 }
 
 /// Checks that each document was scored once, in the order of its partition.
@@ -158,13 +144,14 @@ fn a_scorer_that_stood_still_for_longer_than_its_session_doubles_nothing_and_rej
     let site = site("zombie");
     let fed: Vec<Value> = (0..4000).map(|n| document(n, 0)).collect();
     site.feed(&fed[..1000]);
+    let first = site.riffle(&["score", "--until-end"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
     let zombie = site.spawn(&["score"]);
-    wait_for_scored("zombie-scored", 1000);
     let mut other = None;
     for round in 1..3 {
         let lines = &fed[1000 * round..1000 * (round + 1)];
         thread::scope(|scope| {
-            scope.spawn(|| lines.chunks(50).for_each(|lines| site.feed(lines)));
+            scope.spawn(|| lines.chunks(250).for_each(|lines| site.feed(lines)));
             // In the middle of it, with documents in hand.
             thread::sleep(Duration::from_millis(400));
             signal(&zombie, "-STOP");

@@ -108,7 +108,7 @@ impl Store for KafkaStore {
 
     fn ends(&self, log: &str) -> Result<Offsets> {
         let partitions = self.known(log)?;
-        let bounds = topics::bounds(&self.cluster, log, partitions, self.options.timeout)?;
+        let bounds = topics::bounds(&self.cluster, log, 0..partitions, self.options.timeout)?;
         Ok(Offsets(
             bounds.into_iter().map(|bounds| bounds.end).collect(),
         ))
@@ -117,13 +117,14 @@ impl Store for KafkaStore {
     fn reader(&self, log: &str, from: &Offsets) -> Result<Box<dyn Reader>> {
         let partitions = self.known(log)?;
         let mut offsets = Offsets::start(partitions);
-        let bounds = topics::bounds(&self.cluster, log, partitions, self.options.timeout)?;
-        for (partition, bounds) in (0u16..).zip(bounds) {
-            let from = from.0.get(usize::from(partition)).copied().unwrap_or(0);
-            if from == Offsets::ELSEWHERE {
-                offsets.0[usize::from(partition)] = from;
-                continue;
-            }
+        for (offset, from) in offsets.0.iter_mut().zip(&from.0) {
+            *offset = *from;
+        }
+        let here = |p: &u16| offsets.0[usize::from(*p)] != Offsets::ELSEWHERE;
+        let here: Vec<u16> = (0..partitions).filter(here).collect();
+        let bounds = topics::bounds(&self.cluster, log, here.clone(), self.options.timeout)?;
+        for (partition, bounds) in here.into_iter().zip(bounds) {
+            let from = offsets.0[usize::from(partition)];
             if from > bounds.end {
                 let position = Position::new(partition, from);
                 return Err(LogError::Gone {

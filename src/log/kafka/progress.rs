@@ -35,7 +35,7 @@ pub fn read_where(
     timeout: Duration,
     wanted: impl Fn(&[u8]) -> bool,
 ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let bounds = topics::bounds(cluster, PROGRESS_TOPIC, 1, timeout)?[0];
+    let bounds = topics::bounds(cluster, PROGRESS_TOPIC, [0], timeout)?[0];
     let end = Offsets(vec![bounds.end]);
     let mut reader = KafkaReader::new(cluster, PROGRESS_TOPIC, Offsets(vec![bounds.start]))?;
     let (start, mut warned) = (Instant::now(), false);

@@ -85,11 +85,11 @@ pub struct Bounds {
     pub end: u64,
 }
 
-/// The bounds of each partition.
+/// The bounds of each of these partitions, in the same order.
 pub fn bounds(
     cluster: &Cluster,
     topic: &str,
-    partitions: u16,
+    partitions: impl IntoIterator<Item = u16>,
     timeout: Duration,
 ) -> Result<Vec<Bounds>> {
     let deadline = Instant::now() + timeout;
@@ -111,7 +111,7 @@ pub fn bounds(
             Err(error) => return Err(error),
         }
     };
-    (0..partitions).map(of).collect()
+    partitions.into_iter().map(of).collect()
 }
 
 /// The result of a future whose work is done elsewhere: librdkafka's threads.

@@ -61,6 +61,7 @@ pub struct GroupState {
 
 #[derive(Default)]
 struct MemberState {
+    process: usize,
     assigned: Option<Assigned>,
     held: bool,
 }
@@ -74,18 +75,25 @@ struct Assigned {
 
 impl GroupState {
     /// A new member, which is given partitions when they are shared out next.
-    pub fn join(&mut self) -> u64 {
+    pub fn join(&mut self, process: usize) -> u64 {
         self.joined += 1;
-        self.members.insert(self.joined, MemberState::default());
+        let member = MemberState {
+            process,
+            ..MemberState::default()
+        };
+        self.members.insert(self.joined, member);
         self.joined
     }
 
-    /// Asks all members for what they have; puts out the deaf ones that have something. Returns how
-    /// many members there were.
-    pub fn revoke(&mut self, deaf: impl Fn(usize) -> bool) -> usize {
+    /// Asks all members for what they have; puts out the dead, and the deaf that have something.
+    /// Returns how many members there were.
+    pub fn revoke(&mut self, dead: &[bool], deaf: impl Fn(usize) -> bool) -> usize {
         let count = self.members.len();
         let members = std::mem::take(&mut self.members).into_iter().enumerate();
-        let asked = members.filter(|(number, (_, member))| !(member.held && deaf(*number)));
+        let stays = |number: usize, member: &MemberState| {
+            !dead[member.process] && !(member.held && deaf(number))
+        };
+        let asked = members.filter(|(number, (_, member))| stays(*number, member));
         self.members = asked.map(|(_, member)| member).collect();
         for member in self.members.values_mut() {
             if let Some(assigned) = member.assigned.take() {
@@ -169,7 +177,7 @@ impl MemoryGroup {
             state.check_alive(self.process)?;
             let group = state.group(&self.name);
             match group.members.get_mut(&self.member) {
-                None => self.member = group.join(),
+                None => self.member = group.join(self.process),
                 Some(member) if member.held => {}
                 Some(member) => {
                     if let Some(assigned) = &member.assigned {

@@ -120,7 +120,8 @@ impl MemoryStore {
     ) -> usize {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
-        let members = state.group(group).revoke(deaf);
+        let dead = state.dead();
+        let members = state.group(group).revoke(&dead, deaf);
         self.shared.changed.notify_all();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -269,7 +270,7 @@ impl Store for MemoryStore {
             let Some(groups) = &mut state.groups else {
                 return Ok(None);
             };
-            Ok(Some(groups.of(name, partitions).join()))
+            Ok(Some(groups.of(name, partitions).join(self.process)))
         });
         let (shared, process) = (Arc::clone(&self.shared), self.process);
         let group = joined?.map(|member| {

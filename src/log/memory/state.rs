@@ -117,6 +117,11 @@ impl State {
         self.fork()
     }
 
+    /// Of each process, whether it is over.
+    pub fn dead(&self) -> Vec<bool> {
+        self.processes.iter().map(|it| it.dead).collect()
+    }
+
     /// Whether handles of the process still work.
     pub fn check_alive(&self, process: usize) -> Result<()> {
         match self.processes[process].dead {

@@ -107,7 +107,7 @@ impl Assignments {
 
     /// Asks for what was assigned, and waits until nobody uses it. Returns too when that takes too
     /// long: then the group does without this member, and refuses its commits.
-    fn revoke(&self) {
+    pub fn revoke(&self) {
         let start = Instant::now();
         let mut state = self.state();
         let Some(assigned) = state.assigned.take() else {

@@ -66,7 +66,11 @@ impl KafkaGroup {
         let joined = consumer.subscribe(&[topic]);
         joined.map_err(|e| cluster.error(&format!("joining group riffle-{name}"), e))?;
         let leaving = Arc::new(AtomicBool::new(false));
-        let polling = poll(Arc::clone(&consumer), Arc::clone(&leaving));
+        let polling = poll(
+            Arc::clone(&consumer),
+            assignments.clone(),
+            Arc::clone(&leaving),
+        );
         Ok(KafkaGroup {
             cluster: Arc::clone(cluster),
             options,
@@ -255,6 +259,7 @@ impl Drop for KafkaGroup {
 /// Serves the group's events until the member leaves; returns what ends it before.
 fn poll(
     consumer: Arc<BaseConsumer<Events>>,
+    assignments: Assignments,
     leaving: Arc<AtomicBool>,
 ) -> JoinHandle<Option<KafkaError>> {
     let serve = move || {
@@ -262,9 +267,12 @@ fn poll(
             let Some(Err(error)) = consumer.poll(TICK) else {
                 continue;
             };
+            let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
             match code(&error) {
-                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => return Some(error),
-                code if is_refusal(code) => return Some(error),
+                code if is_fatal || is_refusal(code) => {
+                    assignments.revoke();
+                    return Some(error);
+                }
                 code if is_outage(code) => {}
                 // The consumer rejoins by itself, whatever it was.
                 _ => tracing::warn!(%error, "the consumer group"),
