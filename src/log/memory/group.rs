@@ -86,7 +86,7 @@ impl GroupState {
     }
 
     /// Asks all members for what they have; puts out the dead, and the deaf that have something.
-    /// Returns how many members there were.
+    /// Returns how many were put out.
     pub fn revoke(&mut self, dead: &[bool], deaf: impl Fn(usize) -> bool) -> usize {
         let count = self.members.len();
         let members = std::mem::take(&mut self.members).into_iter().enumerate();
@@ -100,7 +100,7 @@ impl GroupState {
                 assigned.revoked.store(true, Ordering::Release);
             }
         }
-        count
+        count - self.members.len()
     }
 
     /// Whether a member that was asked still has something.
@@ -108,10 +108,11 @@ impl GroupState {
         self.members.values().any(|member| member.held)
     }
 
-    /// Puts out who still has something, and gives each partition to one of the others, whose number
-    /// is returned.
+    /// Puts out who still has something, and gives each partition to one of the others. Returns how
+    /// many were put out.
     pub fn share_out(&mut self, pick: &mut impl FnMut(usize) -> usize) -> usize {
         self.generation += 1;
+        let count = self.members.len();
         self.members.retain(|_, member| !member.held);
         let mut shares = vec![Vec::new(); self.members.len()];
         if !shares.is_empty() {
@@ -126,7 +127,7 @@ impl GroupState {
                 revoked: Arc::default(),
             });
         }
-        self.members.len()
+        count - self.members.len()
     }
 
     fn is_of(&self, member: u64, generation: u64) -> bool {
