@@ -3,8 +3,8 @@
 //! Runs against a real broker: transactions are not what Kafka's mocks model.
 #![allow(clippy::unwrap_used)] // a test that unwraps has failed
 
-#[allow(dead_code)] // other tests kill and stop it
 #[path = "support/broker.rs"]
+#[allow(dead_code, reason = "other tests stop and resume brokers")]
 mod broker;
 #[path = "support/contract.rs"]
 #[macro_use]

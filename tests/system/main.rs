@@ -14,11 +14,13 @@ mod density;
 mod encoder;
 mod failures;
 mod kafka;
+#[allow(dead_code, reason = "the soak reads by it too")]
 mod kcat;
 mod local;
 mod model;
 mod redeliver;
 mod scorers;
+#[allow(dead_code, reason = "the soak starts more by it")]
 mod site;
 mod skills;
 mod snapshots;
