@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::crew::{Crew, Plan};
 use super::publish::Outcome;
+use super::restart::known;
 use super::rules::Rules;
-use super::run::{ScoredInput, Source, known};
+use super::run::Source;
 use super::snapshot::Snapshot;
+use super::source::ScoredInput;
 use super::statistics::Statistics;
 use crate::dataflow::{EpochLimits, EpochReader, Input, Job, Pool, Threads};
 use crate::engine::{Counters, EngineError};
