@@ -241,9 +241,13 @@ impl Work {
         let (done, merging) = bounded(1);
         let stop = Arc::clone(&self.stop);
         let thread = thread::Builder::new().name("snapshot".to_owned());
+        // At the end all others have finished, and the user waits.
+        let yields = self.durable < u64::MAX;
         let body = move || {
-            // Without the right to it, it does not yield.
-            let _ = rustix::process::nice(NICE);
+            if yields {
+                // Without the right to it, it does not yield.
+                let _ = rustix::process::nice(NICE);
+            }
             let _ = done.send(merge.run(&stop));
         };
         let started = thread.spawn(body).map(|_| ());
