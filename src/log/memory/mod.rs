@@ -121,7 +121,7 @@ impl MemoryStore {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         let dead = state.dead();
-        let members = state.group(group).revoke(&dead, deaf);
+        let unheard = state.group(group).revoke(&dead, deaf);
         self.shared.changed.notify_all();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -131,10 +131,10 @@ impl MemoryStore {
             let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let left = state.group(group).share_out(&mut pick);
+        let late = state.group(group).share_out(&mut pick);
         drop(state);
         self.shared.changed.notify_all();
-        members - left
+        unheard + late
     }
 
     /// How far a group has read its log; no operation in the sense of [`MemoryStore::crash_at`].
