@@ -126,6 +126,19 @@ fn delete_group(group: &str) {
     }
 }
 
+/// Commits that the partition was read, in a share whose lowest it was.
+fn commit_offset(group: &str, topic: &str, partition: u16) {
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", broker::shared().bootstrap());
+    let consumer: BaseConsumer = config.set("group.id", group).create().unwrap();
+    let mut offsets = rdkafka::TopicPartitionList::new();
+    let mut element = offsets.add_partition(topic, i32::from(partition));
+    element.set_offset(rdkafka::Offset::Offset(0)).unwrap();
+    element.set_metadata(partition.to_string());
+    consumer.commit(&offsets, CommitMode::Sync).unwrap();
+}
+
 #[test]
 fn a_writer_that_was_alone_is_shut_out_and_its_position_told() {
     let store = open("alone", 2);
@@ -148,12 +161,14 @@ fn a_writer_that_was_alone_is_shut_out_and_its_position_told() {
 fn what_dead_members_left_open_ends_when_their_partitions_are_given_to_others() {
     let store = open("dead", 3);
     for partition in [0, 2] {
-        // Members write under these names. Nothing is dropped: a dead process drops nothing.
+        // Members write under these names, and their commits say so. Nothing is dropped: a dead
+        // process drops nothing.
         let name = format!("dead/p{partition}");
         let mut writer = store.writer(&name, &["dead-scored"]).unwrap();
         writer
             .append("dead-scored", partition, record("open"))
             .unwrap();
+        commit_offset("riffle-dead", "dead-documents", partition);
         thread::sleep(Duration::from_millis(500));
         std::mem::forget(writer);
     }
@@ -205,5 +220,13 @@ fn partitions_are_shared_among_the_members_and_all_go_to_the_one_that_stays() {
         assert_eq!(offsets(share), expected);
     }
     drop((half, others_share, second));
-    assert_eq!(share(first.as_mut()).partitions, [0, 1, 2, 3]);
+    // That the second has left is heard of a little later.
+    let mut all = share(first.as_mut());
+    while all.partitions.len() < 4 {
+        assert!(start.elapsed() < 2 * PATIENCE);
+        drop(all);
+        thread::sleep(Duration::from_millis(50));
+        all = share(first.as_mut());
+    }
+    assert_eq!(all.partitions, [0, 1, 2, 3]);
 }

@@ -107,9 +107,12 @@ impl Member {
         let Share {
             partitions,
             revoked,
-            writer,
+            mut writer,
             ..
         } = share;
+        // Before there is anything to leave open: successors learn whose share it was, and a
+        // member whose time is over learns it here.
+        writer.commit(&from)?;
         tracing::info!(?partitions, "scoring these partitions");
         let run = Run {
             first: 0,

@@ -21,6 +21,8 @@ const GROUP: &str = "score-scored";
 const SCORERS_MAX: usize = 4;
 /// How long it may take until all that has arrived is scored, once nothing is broken on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After this time without progress partitions are shared out anew.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// How often what was broken on purpose.
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,12 +152,24 @@ impl World {
                 self.start();
             }
             self.share_out(Duration::from_secs(5), 0);
-            let shared = Instant::now();
-            while done(&self.store) < arrived && shared.elapsed() < Duration::from_millis(300) {
-                thread::sleep(Duration::from_millis(2));
-            }
+            self.wait_while_it_goes_on(&done, arrived);
         }
         self.stop_all();
+    }
+
+    /// Waits until all is done, or nothing has been for a while, or a scorer has ended.
+    fn wait_while_it_goes_on(&self, done: &impl Fn(&MemoryStore) -> usize, arrived: usize) {
+        let (mut count, mut since) = (done(&self.store), Instant::now());
+        while count < arrived && since.elapsed() < STALLED {
+            if self.running.iter().any(|it| it.thread.is_finished()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+            let now = done(&self.store);
+            if now > count {
+                (count, since) = (now, Instant::now());
+            }
+        }
     }
 
     /// Each partition's documents are scored once and in order, or dead letters once.

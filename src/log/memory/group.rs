@@ -25,11 +25,13 @@ impl Groups {
     /// Moves the offsets as a committed transaction has it.
     pub fn apply(&mut self, pending: Pending) {
         let group = self.0.entry(pending.group).or_default();
+        let first = pending.offsets.first().map_or(0, |(first, _)| *first);
         let start = Offsets::start(group.offsets.len() as u16);
         let kept = group.kept.get_or_insert(start);
         for (partition, offset) in pending.offsets {
             group.offsets[usize::from(partition)] = Some(offset);
             kept.0[usize::from(partition)] = offset;
+            group.writers.insert(partition, first);
         }
     }
 }
@@ -55,7 +57,9 @@ pub struct GroupState {
     generation: u64,
     /// How far each partition was read.
     pub offsets: Vec<Option<u64>>,
-    /// The same, when the offsets are forgotten.
+    /// The lowest partition of the share that each partition was last read in.
+    writers: BTreeMap<u16, u16>,
+    /// The same as `offsets`, when those are forgotten.
     pub kept: Option<Offsets>,
 }
 
@@ -196,7 +200,8 @@ impl MemoryGroup {
         }
     }
 
-    /// Starts the writers of all partitions, as [`crate::log::kafka`] does; the first's generation.
+    /// Starts the writers of these partitions; what others left open there ends. The generation of
+    /// the first.
     fn start(&self, partitions: &[u16]) -> Result<u64> {
         let mut first = None;
         for partition in partitions {
@@ -205,7 +210,25 @@ impl MemoryGroup {
             let generation = self.shared.operate(self.process, start)?;
             first.get_or_insert(generation);
         }
-        Ok(first.expect("a share is not empty"))
+        Ok(first.unwrap_or_default())
+    }
+
+    /// How far the partitions were read, with what others left open in them ended, as Kafka's
+    /// groups do it.
+    fn take_over(&self, partitions: &[u16]) -> Result<Vec<Option<u64>>> {
+        let Ok(committed) = self.committed_of(partitions) else {
+            self.start(&partitions[1..])?;
+            return self.committed_of(partitions);
+        };
+        let in_use = self.shared.operate(self.process, |state| {
+            let writers = &state.group(&self.name).writers;
+            let others = partitions.iter().skip(1).copied();
+            Ok(others
+                .filter(|p| writers.get(p) == Some(p))
+                .collect::<Vec<_>>())
+        })?;
+        self.start(&in_use)?;
+        Ok(committed)
     }
 
     fn committed_of(&self, partitions: &[u16]) -> Result<Vec<Option<u64>>> {
@@ -245,8 +268,8 @@ impl Group for MemoryGroup {
             assigned,
             writer: 0,
         };
-        writer.writer = self.start(&partitions)?;
-        let committed = self.committed_of(&partitions)?;
+        writer.writer = self.start(&partitions[..1])?;
+        let committed = self.take_over(&partitions)?;
         Ok(Some(Given::Share(Share {
             partitions,
             committed,

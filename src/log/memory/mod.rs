@@ -121,7 +121,7 @@ impl MemoryStore {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         let dead = state.dead();
-        let deaf = state.group(group).revoke(&dead, deaf);
+        let unheard = state.group(group).revoke(&dead, deaf);
         self.shared.changed.notify_all();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -134,7 +134,7 @@ impl MemoryStore {
         let late = state.group(group).share_out(&mut pick);
         drop(state);
         self.shared.changed.notify_all();
-        deaf + late
+        unheard + late
     }
 
     /// How far a group has read its log; no operation in the sense of [`MemoryStore::crash_at`].
@@ -254,11 +254,6 @@ impl Store for MemoryStore {
             generation,
             position,
         }))
-    }
-
-    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
-        self.shared
-            .operate(self.process, |state| Ok(state.position(writer)))
     }
 
     fn group(&self, name: &str, log: &str, outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {

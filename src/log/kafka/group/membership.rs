@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::client::Context;
 /// Partitions as the group gave them, until they are revoked.
@@ -201,16 +201,4 @@ fn metadata(consumer: &BaseConsumer<Events>) -> Option<ConsumerGroupMetadata> {
         is_member
     };
     is_member.then_some(metadata)
-}
-
-/// A list of these partitions of a topic, each with an offset.
-pub fn list(
-    topic: &str,
-    offsets: impl IntoIterator<Item = (u16, Offset)>,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in offsets {
-        list.add_partition_offset(topic, i32::from(partition), offset)?;
-    }
-    Ok(list)
 }

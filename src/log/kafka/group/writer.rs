@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rdkafka::Offset;
 use rdkafka::producer::Producer;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::writer::KafkaWriter;
 use super::kept::Places;
-use super::membership::{Held, list};
+use super::membership::Held;
 use crate::log::{Offsets, Record, Result, ShareWriter, Writer};
 
 /// For what the broker answers at once; without an answer it is done again.
@@ -41,9 +41,15 @@ impl ShareWriter for KafkaShareWriter {
 
     fn commit(&mut self, offsets: &Offsets) -> Result<()> {
         let share = &self.held.assigned;
-        let of = |p: &u16| (*p, Offset::Offset(offsets.0[usize::from(*p)] as i64));
-        let list = list(&self.topic, share.partitions.iter().map(of));
-        let list = list.expect("the partitions are the group's");
+        // Whoever comes after learns from it under which id something may have been left open.
+        let id = share.partitions[0].to_string();
+        let mut list = TopicPartitionList::new();
+        for partition in &share.partitions {
+            let offset = Offset::Offset(offsets.0[usize::from(*partition)] as i64);
+            let mut element = list.add_partition(&self.topic, i32::from(*partition));
+            element.set_offset(offset).expect("it is an offset");
+            element.set_metadata(&id);
+        }
         let moved = self.places.moved(&share.partitions, offsets);
         self.writer.commit_with(moved, |producer| {
             producer.send_offsets_to_transaction(&list, &share.metadata, ANSWER)
