@@ -164,7 +164,13 @@ fn check(site: &Site, ledger: &Ledger, follower: &mut Follower) {
     assert!(letters.values().all(|count| *count == 1));
 
     let verified = site.riffle(&["verify"]);
-    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+    assert_eq!(
+        verified.code,
+        Some(0),
+        "{}{}",
+        verified.stdout,
+        verified.stderr
+    );
     println!("{}", verified.stdout);
 
     let statistics = site.tail("statistics");
