@@ -77,8 +77,19 @@ impl<'a> Crew<'a> {
 
     /// Starts one process more, which nobody starts again.
     pub fn start(&mut self, role: Role) -> Process {
+        self.start_with(role, &[])
+    }
+
+    /// The same, with a directory of its own, as on another machine.
+    pub fn start_elsewhere(&mut self, role: Role) -> Process {
+        let dir = format!("--set=local.dir=elsewhere-{}", self.starts);
+        self.start_with(role, &[&dir])
+    }
+
+    fn start_with(&mut self, role: Role, more: &[&str]) -> Process {
         self.starts += 1;
-        Process::start(self.site, &format!("{}.said", role.name()), role.args())
+        let args = [role.args(), more].concat();
+        Process::start(self.site, &format!("{}.said", role.name()), &args)
     }
 
     /// Counts what was done or seen.

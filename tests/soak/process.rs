@@ -42,6 +42,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, which the process may not live to get.
     pub fn signal(&self, signal: &str) {
         signal_to(self.child.id(), signal);

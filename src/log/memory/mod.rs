@@ -256,6 +256,11 @@ impl Store for MemoryStore {
         }))
     }
 
+    fn position(&self, writer: &str) -> Result<Option<Vec<u8>>> {
+        self.shared
+            .operate(self.process, |state| Ok(state.position(writer)))
+    }
+
     fn group(&self, name: &str, log: &str, outputs: &[&str]) -> Result<Option<Box<dyn Group>>> {
         let joined = self.shared.operate(self.process, |state| {
             let partitions = state.ends(log)?.0.len();
