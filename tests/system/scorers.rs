@@ -70,13 +70,13 @@ fn storm(site: &Site, rng: &mut impl RngCore, time: Duration) -> Storm {
     let (start, mut storm) = (Instant::now(), Storm::default());
     let mut scorers: Vec<Child> = Vec::new();
     while start.elapsed() < time || storm.killed == 0 || storm.stopped == 0 {
-        if scorers.len() < 2 || scorers.len() < 3 && rng.next_u32() % 2 == 0 {
+        if scorers.len() < 2 || scorers.len() < 3 && rng.next_u32().is_multiple_of(2) {
             scorers.push(site.spawn(&["score"]));
             storm.joined += 1;
         } else {
             let at = rng.next_u32() as usize % scorers.len();
             let mut one = scorers.swap_remove(at);
-            if rng.next_u32() % 3 == 0 {
+            if rng.next_u32().is_multiple_of(3) {
                 signal(&one, "-TERM");
                 let (code, said) = said(one);
                 assert_eq!(code, Some(0), "{said}");

@@ -55,6 +55,8 @@ pub struct GroupState {
     members: BTreeMap<u64, MemberState>,
     joined: u64,
     generation: u64,
+    /// What members had that were put out and do not know it.
+    unheard: Vec<Arc<AtomicBool>>,
     /// How far each partition was read.
     pub offsets: Vec<Option<u64>>,
     /// The lowest partition of the share that each partition was last read in.
@@ -89,20 +91,24 @@ impl GroupState {
         self.joined
     }
 
-    /// Asks all members for what they have; puts out the dead, and the deaf that have something.
-    /// Returns how many were put out.
+    /// Asks all members for what they have; puts out the dead, and the deaf that have something,
+    /// which hear of it the next time, as of a failing heartbeat. Returns how many were put out.
     pub fn revoke(&mut self, dead: &[bool], deaf: impl Fn(usize) -> bool) -> usize {
+        for unheard in std::mem::take(&mut self.unheard) {
+            unheard.store(true, Ordering::Release);
+        }
         let count = self.members.len();
-        let members = std::mem::take(&mut self.members).into_iter().enumerate();
-        let stays = |number: usize, member: &MemberState| {
-            !dead[member.process] && !(member.held && deaf(number))
-        };
-        let asked = members.filter(|(number, (_, member))| stays(*number, member));
-        self.members = asked.map(|(_, member)| member).collect();
-        for member in self.members.values_mut() {
-            if let Some(assigned) = member.assigned.take() {
-                assigned.revoked.store(true, Ordering::Release);
+        let members = std::mem::take(&mut self.members);
+        for (number, (id, mut member)) in members.into_iter().enumerate() {
+            let revoked = member.assigned.take().map(|it| it.revoked);
+            if dead[member.process] || member.held && deaf(number) {
+                self.unheard.extend(revoked);
+                continue;
             }
+            if let Some(revoked) = revoked {
+                revoked.store(true, Ordering::Release);
+            }
+            self.members.insert(id, member);
         }
         count - self.members.len()
     }
