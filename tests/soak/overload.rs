@@ -17,7 +17,7 @@ fn long(n: u64, bytes: usize) -> Value {
     let word = |i: u64| {
         format!(
             "{:016x} ",
-            (n << 20 | i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ((n << 20) + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         )
     };
     let words = (0..bytes as u64 / 17).map(word);

@@ -49,6 +49,7 @@ pub fn records(topic: &str) -> Vec<Value> {
 
 /// Each committed record of a partition from an offset on, in kcat's `format`: those that are there,
 /// and maybe some that come meanwhile.
+#[allow(dead_code, reason = "of those that share this file, the soak needs it")]
 pub fn lines_from(topic: &str, partition: usize, offset: u64, format: &str) -> String {
     let end = kcat(b"", &["-Q", "-t", &format!("{topic}:{partition}:-1")]);
     let end: u64 = end.trim().rsplit(' ').next().unwrap().parse().unwrap();
