@@ -92,6 +92,7 @@ impl Site {
     }
 
     /// Starts the binary, which adds what it says to a file.
+    #[allow(dead_code, reason = "of those that share this file, the soak needs it")]
     pub fn spawn_into(&self, said: &Path, args: &[&str]) -> Child {
         let said = File::options().create(true).append(true).open(said);
         let mut command = self.started_by(binary(), &[], args);
