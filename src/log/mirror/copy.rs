@@ -22,12 +22,21 @@ pub struct Copies {
     _lock: File,
 }
 
+/// What a record is copied for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// It stands before the place where the readers began.
+    Before,
+    /// A reader has passed it.
+    Passing,
+}
+
 struct State {
     dir: PathBuf,
     bytes_max: u64,
     segment_bytes: u64,
-    partitions: BTreeMap<u16, Partition>,
-    /// Oldest first, over all partitions.
+    partitions: BTreeMap<(u16, Side), Partition>,
+    /// Those of records before the readers first, then oldest first, over all partitions.
     segments: VecDeque<Segment>,
     count: u64,
     bytes: u64,
@@ -48,6 +57,7 @@ struct Partition {
 struct Segment {
     number: u64,
     partition: u16,
+    side: Side,
     file: Arc<SegmentFile>,
     /// Base and first byte of each frame.
     frames: Vec<(u64, u64)>,
@@ -109,12 +119,18 @@ impl Copies {
         })
     }
 
-    /// Copies records, which ascend in each partition.
-    pub fn take_in(&self, records: &[Received]) {
+    /// Copies records, which ascend in each partition of a side.
+    pub fn take_in(&self, side: Side, records: &[Received]) {
         let mut state = self.state();
         for received in records {
-            state.push(received);
+            state.push(side, received);
         }
+    }
+
+    /// Whether there is room for another segment beside those that are there.
+    pub fn has_room(&self) -> bool {
+        let state = self.state();
+        state.bytes + state.segment_bytes <= state.bytes_max
     }
 
     /// The frame that may hold the record; records that wait for their frame are not found here.
@@ -132,23 +148,20 @@ impl Copies {
         let Some(first) = wanted.first() else {
             return 0;
         };
-        let Some(partition) = state.partitions.get(&first.partition()) else {
+        let Some(builder) = state.waiting(*first) else {
             return 0;
         };
-        let span = partition.builder.offsets();
+        let span = builder.offsets();
         let inside =
             |p: &Position| p.partition() == first.partition() && span.contains(&p.offset());
         let count = wanted.iter().take_while(|p| inside(p)).count();
-        pick(partition.builder.records(), &wanted[..count], each)
-            .unwrap_or_else(|(served, _)| served)
+        pick(builder.records(), &wanted[..count], each).unwrap_or_else(|(served, _)| served)
     }
 
     /// Whether the position lies in what is copied, be it a record or a gap.
     pub fn spans(&self, position: Position) -> bool {
         let state = self.state();
-        let waiting = state.partitions.get(&position.partition());
-        let waiting = waiting.is_some_and(|p| p.builder.offsets().contains(&position.offset()));
-        waiting || state.find(position).is_some()
+        state.waiting(position).is_some() || state.find(position).is_some()
     }
 
     /// Forgets the segment of a frame that did not read back.
@@ -170,9 +183,10 @@ impl Copies {
 }
 
 impl State {
-    fn push(&mut self, received: &Received) {
+    fn push(&mut self, side: Side, received: &Received) {
         let (number, offset) = (received.position.partition(), received.position.offset());
-        let partition = self.partitions.entry(number).or_insert_with(|| Partition {
+        let key = (number, side);
+        let partition = self.partitions.entry(key).or_insert_with(|| Partition {
             builder: FrameBuilder::new(),
             segment: None,
             next: 0,
@@ -185,7 +199,7 @@ impl State {
         if !partition.builder.is_full() {
             return;
         }
-        let written = self.write_frame(number);
+        let written = self.write_frame(key);
         if let Err(error) = &written
             && !self.failing
         {
@@ -195,22 +209,22 @@ impl State {
     }
 
     /// Moves the partition's waiting records into its segment. They are gone if that fails.
-    fn write_frame(&mut self, number: u16) -> Result<()> {
-        let Some(mut partition) = self.partitions.remove(&number) else {
+    fn write_frame(&mut self, key: (u16, Side)) -> Result<()> {
+        let Some(mut partition) = self.partitions.remove(&key) else {
             return Ok(());
         };
         let (header, bytes) = partition.builder.encode();
-        let result = self.write(number, partition.segment, &header, bytes);
+        let result = self.write(key, partition.segment, &header, bytes);
         partition.builder.clear();
         let result = result.map(|segment| partition.segment = segment);
-        self.partitions.insert(number, partition);
+        self.partitions.insert(key, partition);
         result
     }
 
     /// Appends a frame to the partition's open segment; which segment is open afterwards.
     fn write(
         &mut self,
-        partition: u16,
+        key: (u16, Side),
         open: Option<u64>,
         header: &Header,
         frame: &[u8],
@@ -220,7 +234,7 @@ impl State {
             return Ok(open);
         }
         self.make_room(bytes);
-        let at = self.segment_of(partition, open)?;
+        let at = self.segment_of(key, open)?;
         let segment = &mut self.segments[at];
         let written = segment.file.file.write_all_at(frame, segment.bytes);
         written.map_err(io(&segment.file.path))?;
@@ -232,7 +246,7 @@ impl State {
     }
 
     /// Where the partition's open segment stands in the queue; a fresh one if it has none.
-    fn segment_of(&mut self, partition: u16, open: Option<u64>) -> Result<usize> {
+    fn segment_of(&mut self, key: (u16, Side), open: Option<u64>) -> Result<usize> {
         let at = open.and_then(|open| self.segments.iter().position(|s| s.number == open));
         if let Some(at) = at {
             return Ok(at);
@@ -245,17 +259,20 @@ impl State {
             file: file.map_err(io(&path))?,
             path,
         });
-        let (number, frames) = (self.count, Vec::new());
+        let ((partition, side), number, frames) = (key, self.count, Vec::new());
         self.count += 1;
-        self.segments.push_back(Segment {
+        let at = self.segments.partition_point(|s| s.side <= side);
+        let segment = Segment {
             number,
             partition,
+            side,
             file,
             frames,
             next: 0,
             bytes: 0,
-        });
-        Ok(self.segments.len() - 1)
+        };
+        self.segments.insert(at, segment);
+        Ok(at)
     }
 
     /// Drops the oldest segments until so many bytes fit.
@@ -265,6 +282,14 @@ impl State {
         {
             self.bytes -= segment.bytes;
         }
+    }
+
+    /// The records that wait for their frame, if the position lies among them.
+    fn waiting(&self, position: Position) -> Option<&FrameBuilder> {
+        let sides = [Side::Before, Side::Passing].into_iter();
+        let open = sides.filter_map(|side| self.partitions.get(&(position.partition(), side)));
+        open.map(|partition| &partition.builder)
+            .find(|builder| builder.offsets().contains(&position.offset()))
     }
 
     fn find(&self, position: Position) -> Option<Place> {

@@ -3,17 +3,22 @@
 //! Kafka takes about a millisecond to fetch one record, and a moving cut admits thousands of
 //! documents an epoch. So what the readers of one log read passes through here into segments of
 //! frames, the oldest of which go when the bound is reached; a fetch looks here first and asks the
-//! store only for the rest. The mirror is a cache and no more: it begins empty, since a replay
-//! fills it; it is never flushed; and when its disk fails it forgets instead of failing.
+//! store only for the rest. The mirror is a cache and no more: it begins empty; it is never flushed;
+//! and when its disk fails it forgets instead of failing.
+//!
+//! Where the first reader does not begin with the log, because a snapshot stands for what is before,
+//! a thread reads that in the background, for the mirror alone, as long as there is room.
 
+mod before;
 mod copy;
 mod fetcher;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use copy::Copies;
+use copy::{Copies, Side};
 use fetcher::MirrorFetcher;
 
 use super::{Fetcher, Layout, Offsets, Reader, Received, Result, Store, Writer};
@@ -23,6 +28,8 @@ pub struct MirroredStore {
     store: Arc<dyn Store>,
     log: String,
     copies: Arc<Copies>,
+    /// Whether a reader has begun.
+    has_begun: AtomicBool,
 }
 
 impl MirroredStore {
@@ -38,6 +45,7 @@ impl MirroredStore {
             store,
             log: log.to_owned(),
             copies,
+            has_begun: AtomicBool::new(false),
         })
     }
 }
@@ -59,6 +67,9 @@ impl Store for MirroredStore {
         let reader = self.store.reader(log, from)?;
         if log != self.log {
             return Ok(reader);
+        }
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            before::copy(&self.store, log, from, &self.copies);
         }
         Ok(Box::new(MirrorReader {
             reader,
@@ -95,7 +106,7 @@ struct MirrorReader {
 impl Reader for MirrorReader {
     fn poll(&mut self, timeout: Duration) -> Result<Vec<Received>> {
         let records = self.reader.poll(timeout)?;
-        self.copies.take_in(&records);
+        self.copies.take_in(Side::Passing, &records);
         Ok(records)
     }
 

@@ -84,6 +84,11 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 fn mirrored(bytes_max: u64) -> Fixture {
+    mirrored_from(bytes_max, &Offsets::default())
+}
+
+/// The same, read from these offsets on.
+fn mirrored_from(bytes_max: u64, from: &Offsets) -> Fixture {
     let memory = MemoryStore::new();
     memory
         .create(
@@ -120,7 +125,7 @@ fn mirrored(bytes_max: u64) -> Fixture {
     };
     let store = MirroredStore::new(Arc::new(noted), "log", dir.path(), bytes_max).unwrap();
     let ends = store.ends("log").unwrap();
-    let mut reader = store.reader("log", &Offsets::default()).unwrap();
+    let mut reader = store.reader("log", from).unwrap();
     while !reader.offsets().reaches(&ends) {
         reader.poll(Duration::ZERO).unwrap();
     }
@@ -166,6 +171,29 @@ fn what_was_read_is_fetched_from_the_mirror() {
     let fixture = mirrored(1 << 30);
     assert_eq!(fixture.fetch(1), 0);
     assert_eq!(fixture.fetch(97), 0);
+}
+
+#[test]
+fn what_stands_before_the_first_reader_is_copied_beside_it_and_goes_first() {
+    let half = Offsets(vec![600, 1300, 0]);
+    let fixture = mirrored_from(16 << 20, &half);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while fixture.fetch(1) > 0 {
+        assert!(std::time::Instant::now() < deadline, "it is never copied");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // With less room than all takes, what has passed the reader is there, as if nothing had been
+    // before it.
+    let tight = mirrored_from(1 << 20, &half);
+    let whole = mirrored_from(1 << 20, &tight.store.ends("log").unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(tight.bytes() <= 1 << 20 && whole.bytes() <= 1 << 20);
+    let last = tight.committed.len() - 300;
+    tight.fetched.lock().unwrap().clear();
+    let positions: Vec<Position> = tight.committed[last..].iter().map(|r| r.position).collect();
+    let mut fetcher = tight.store.fetcher("log").unwrap();
+    fetcher.fetch(&positions, &mut |_, _| {}).unwrap();
+    assert_eq!(tight.fetched.lock().unwrap().len(), 0);
 }
 
 #[test]
