@@ -179,7 +179,8 @@ mod tests {
     fn a_member_that_differs_is_told_in_what() {
         let ours = hello(0);
         assert_eq!(hello(1).differs(&ours), None);
-        let differing: [(fn(&mut Hello), &str); 6] = [
+        type Change = fn(&mut Hello);
+        let differing: [(Change, &str); 6] = [
             (|it| it.version = "9".to_owned(), "riffle 9, and process 0 "),
             (
                 |it| it.addresses.truncate(1),

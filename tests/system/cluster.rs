@@ -79,7 +79,7 @@ fn scored(n: u64, version: u64) -> Record {
         "source": format!("source-{}", n % 5),
         "metadata": {
             "perplexity": mean_nll_nats.exp(),
-            "lang": (n % 3 > 0).then(|| format!("lang-{}", n % 3)),
+            "lang": (!n.is_multiple_of(3)).then(|| format!("lang-{}", n % 3)),
             "skill": SKILLS[(n / 7 % 4) as usize],
         },
     });
@@ -88,7 +88,7 @@ fn scored(n: u64, version: u64) -> Record {
     let code = |row: u16| {
         let own = format!(
             "{row} {}",
-            if (n + u64::from(row)) % 4 == 0 {
+            if (n + u64::from(row)).is_multiple_of(4) {
                 n
             } else {
                 topic
