@@ -17,7 +17,7 @@ use world::{Events, World};
 
 #[test]
 fn model_scorers_come_and_go_and_every_document_is_scored_once_in_order() {
-    let cases = std::env::var("RIFFLE_TEST_CASES").map_or(40, |cases| cases.parse().unwrap());
+    let cases = std::env::var("RIFFLE_TEST_CASES").map_or(100, |cases| cases.parse().unwrap());
     let first = std::env::var("RIFFLE_TEST_SEED").map_or(0, |seed| seed.parse().unwrap());
     let (next, events) = (AtomicU64::new(first), Mutex::new(Events::default()));
     let histories = || {
