@@ -196,7 +196,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { epoch, rules, .. } = self;
         let offsets: u64 = self.scored_offsets.0.iter().sum();
-        writeln!(f, "epoch       {epoch}, {offsets} offsets of the scored log")?;
+        writeln!(
+            f,
+            "epoch       {epoch}, {offsets} offsets of the scored log"
+        )?;
         writeln!(f, "rules       {rules}")?;
         if self.are_rules_others {
             writeln!(
