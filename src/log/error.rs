@@ -72,7 +72,7 @@ pub enum LogError {
         path: PathBuf,
     },
     /// A newer writer of the same name has taken over.
-    #[error("another writer named {writer:?} has taken over; this one stops")]
+    #[error("another writer named {writer:?} has taken over")]
     Fenced {
         /// The name of both writers.
         writer: String,

@@ -195,8 +195,11 @@ impl fmt::Display for Report {
     /// Lines for a person, the verdict last; each ends with a line end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { epoch, rules, .. } = self;
-        let records: u64 = self.scored_offsets.0.iter().sum();
-        writeln!(f, "epoch       {epoch}, {records} scored records")?;
+        let offsets: u64 = self.scored_offsets.0.iter().sum();
+        writeln!(
+            f,
+            "epoch       {epoch}, {offsets} offsets of the scored log"
+        )?;
         writeln!(f, "rules       {rules}")?;
         if self.are_rules_others {
             writeln!(

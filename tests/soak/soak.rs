@@ -40,7 +40,7 @@ fn site(broker: &Broker) -> Site {
 
 #[test]
 fn faults_lose_nothing_and_double_nothing_and_leave_nothing_stale() {
-    let seconds = Duration::from_secs(setting("RIFFLE_SOAK_SECONDS").unwrap_or(25));
+    let seconds = Duration::from_secs(setting("RIFFLE_SOAK_SECONDS").unwrap_or(20));
     let rate = setting("RIFFLE_SOAK_RATE").unwrap_or(400);
     let seed = seed();
     println!("RIFFLE_SOAK_SEED={seed}: {seconds:?} at {rate} records a second");
