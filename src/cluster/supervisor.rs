@@ -140,6 +140,8 @@ struct Member {
     child: Child,
     lifeline: Watched,
     ended: Option<ExitStatus>,
+    /// Whether it was killed here, because another had failed: then it is not the cause.
+    was_killed: bool,
     /// The last error that it has printed.
     said: Arc<Mutex<Option<String>>>,
     passing_on: Option<JoinHandle<()>>,
@@ -226,6 +228,7 @@ impl Member {
             child,
             lifeline,
             ended: None,
+            was_killed: false,
             said,
             passing_on: Some(passing_on),
         })
@@ -239,7 +242,7 @@ impl Member {
     }
 
     fn has_failed(&self) -> bool {
-        self.ended.is_some_and(|status| !status.success())
+        !self.was_killed && self.ended.is_some_and(|status| !status.success())
     }
 
     fn code(&self) -> Option<i32> {
@@ -258,6 +261,7 @@ impl Member {
     fn kill(&mut self) {
         if self.is_running() {
             let _ = self.child.kill();
+            self.was_killed = true;
             self.ended = self.child.wait().ok();
         }
     }
