@@ -24,6 +24,10 @@ pub type TransactionalProducer = ThreadedProducer<Context>;
 
 /// The producer of this name. What its predecessor left open has ended on return, and the
 /// predecessor is fenced.
+///
+/// # Errors
+/// [`LogError::Unavailable`] where the brokers do not answer, or are not done with a transaction of
+/// the predecessor, which a broker that has just started may take longer for than the timeout.
 pub fn producer(cluster: &Cluster, name: &str, timeout: Duration) -> Result<TransactionalProducer> {
     let producer: TransactionalProducer = cluster.client(Role::Writer(name))?;
     let start = Instant::now();
@@ -33,7 +37,11 @@ pub fn producer(cluster: &Cluster, name: &str, timeout: Duration) -> Result<Tran
             .max(Duration::from_secs(1));
         match producer.init_transactions(left) {
             Ok(()) => return Ok(producer),
-            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < timeout => {
+            Err(KafkaError::Transaction(e)) if e.is_retriable() => {
+                if start.elapsed() >= timeout {
+                    let action = format!("starting writer {name}");
+                    return Err(cluster.unavailable(&action, &e.to_string()));
+                }
                 std::thread::sleep(PAUSE);
             }
             Err(error) => return Err(cluster.error(&format!("starting writer {name}"), error)),
@@ -276,4 +284,29 @@ fn is_stale(code: Option<RDKafkaErrorCode>) -> bool {
         code,
         Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    #[test]
+    fn fault_a_start_before_the_predecessors_transaction_has_ended_may_pass() {
+        let mock = MockCluster::new(1).unwrap();
+        let busy = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS; 200];
+        mock.request_errors(RDKafkaApiKey::InitProducerId, &busy);
+        let servers = ("bootstrap.servers".to_owned(), mock.bootstrap_servers());
+        let cluster = Cluster::new([servers].into()).unwrap();
+        let Err(error) = producer(&cluster, "late", Duration::from_secs(1)) else {
+            panic!("it has started");
+        };
+        assert!(error.may_pass(), "{error}");
+        assert!(
+            error.to_string().contains("starting writer late"),
+            "{error}"
+        );
+    }
 }
