@@ -50,6 +50,7 @@ fn a_restart_says_which_snapshot_it_starts_from_and_how_much_it_reads() {
         "{told}"
     );
     let check = site.riffle(&["check", "--set=score.device=cpu"]).stdout;
+    assert!(check.contains("; logs: documents, scored, "), "{check}");
     assert!(
         check.contains("200 documents, ") && check.contains("; 3 of 203 records"),
         "{check}"

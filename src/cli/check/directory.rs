@@ -74,8 +74,10 @@ fn nearest_present(dir: &Path) -> Result<PathBuf, String> {
 }
 
 fn logs(config: &Config) -> String {
+    // Opening the store would make its directory.
+    let folder = config.local.dir.join("logs");
     let present = |(_, topic, kind): &(_, &str, LogKind)| {
-        *kind == LogKind::Local && config.local.dir.join(topic).is_dir()
+        *kind == LogKind::Local && folder.join(topic).is_dir()
     };
     let topics = config.all_topics();
     let names: Vec<_> = topics
