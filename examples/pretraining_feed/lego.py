@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 
 from lego_task import skill_it
@@ -110,15 +111,16 @@ def settings(method, seed, folder):
 def run(command, method, seed, options):
     """Trains one model on what this riffle has scored, and prints its mean accuracy."""
     name = f"{method}, seed {seed}"
-    with tempfile.TemporaryDirectory() as folder:
-        mixture = Mixture(command, method, seed, folder)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Mixture(command, method, seed, folder)) as mixture,
+    ):
         logs = [TailSource(log, mixture.command) for log in ("curated", "mixture")]
         shape = {"rounds": options.rounds, "steps_a_round": options.steps // options.rounds}
         with Feed(*logs, repeat=True, seed=seed) as feed:
             accuracies = train(
                 iter(feed), mixture.report, name=name, seed=seed, batch=options.batch, **shape
             )
-        mixture.close()
     by_skill = [round(100 * part, 1) for part in accuracies.values()]
     mean = sum(by_skill) / len(by_skill)
     print(f"{name}: by skill {by_skill} %", flush=True)

@@ -1,6 +1,6 @@
 //! Curate: keeps the curated set a function of everything scored so far, and publishes its changes.
 //!
-//! Stateful, deterministic, without a model. [`dataflow`] is the picture; [`Curator`] runs it.
+//! Stateful, deterministic, without a model. [`dataflow`] is the picture; [`curate()`] runs it.
 
 mod changes;
 mod coded;

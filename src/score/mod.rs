@@ -2,8 +2,9 @@
 //!
 //! Stateless but for its place in the documents log. Documents are tokenized on threads of their
 //! own, packed by token budget and measured on the thread that owns the models: the reference model
-//! and, where one is configured, the text encoder. An epoch's records are appended in input order, takedowns among them, so that the last version of an id is the last in
-//! its scored partition too. [`dataflow`] is the picture; [`score`] runs it.
+//! and, where one is configured, the text encoder. An epoch's records are appended in input order,
+//! takedowns among them, so that the last version of an id is the last in its scored partition too.
+//! [`dataflow`] is the picture; [`score()`] runs it.
 
 mod commit;
 mod embedder;
