@@ -25,7 +25,7 @@ test: compiler models ## Run every test, with a real Kafka broker and kcat, and 
 	scripts/kafka fetch
 	scripts/fetch-kcat
 	scripts/fetch-nvrtc
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 	scripts/test-examples
 
 soak: compiler models ## Stream through faults for RIFFLE_SOAK_SECONDS (600): kills, a dying broker, full disks

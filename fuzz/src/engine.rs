@@ -70,6 +70,7 @@ const CONFIGURATION: &str = r#"
 [score]
 encoder = "models/encoder"
 perplexity.field = "metadata.perplexity"
+tokens.field = "metadata.tokens"
 [sketch]
 rows = 64
 bucket_width = 0.5
