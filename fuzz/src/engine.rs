@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use riffle::config::{Sources, load};
 use riffle::fuzzing;
@@ -217,13 +218,17 @@ fn frame(bytes: &[u8]) {
 
 fn configuration(bytes: &[u8]) {
     with_file("riffle.toml", bytes, |path| {
-        let sources = Sources {
-            file: Some(path.to_owned()),
-            env: Vec::new(),
-            set: Vec::new(),
-        };
-        let _ = load(&sources);
+        let _ = load(&sources(path));
     });
+}
+
+/// The file, and the variable that the seed takes its password from.
+fn sources(path: &Path) -> Sources {
+    Sources {
+        file: Some(path.to_owned()),
+        env: vec![("PASSWORD".into(), "none".into())],
+        set: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -246,12 +251,11 @@ mod tests {
         let seeds = [riffle::config::DEFAULT_TOML, CONFIGURATION];
         for seed in seeds {
             with_file("riffle.toml", seed.as_bytes(), |path| {
-                let sources = Sources {
-                    file: Some(path.to_owned()),
-                    env: vec![("PASSWORD".into(), "none".into())],
-                    set: Vec::new(),
-                };
-                assert!(load(&sources).map_err(|error| panic!("{error}")).is_ok());
+                assert!(
+                    load(&sources(path))
+                        .map_err(|error| panic!("{error}"))
+                        .is_ok()
+                );
             });
         }
     }

@@ -4,6 +4,8 @@
 //! tests feed each one its seeds, damaged at random; `make fuzz` looks for worse with libFuzzer.
 
 mod engine;
+#[path = "../../kernels/tests/tiny/gguf_name.rs"]
+mod gguf_name;
 mod memory;
 mod mixing;
 mod models;

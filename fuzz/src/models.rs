@@ -8,6 +8,7 @@ use kernels::{Batch, LoadOptions, load, load_encoder};
 use serde_json::{Value, json};
 
 use crate::Target;
+use crate::gguf_name::gguf_name;
 use crate::scratch::{directory, with_file};
 
 pub const TARGETS: &[Target] = &[
@@ -248,20 +249,6 @@ fn safetensors(shapes: &Shapes) -> Vec<u8> {
 
 /// The decoder as a GGUF file of version 3.
 fn gguf() -> Vec<u8> {
-    let names = [
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("model.layers", "blk"),
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ];
     let tensors = decoder_tensors();
     let metadata = gguf_metadata();
     let mut bytes = b"GGUF".to_vec();
@@ -274,10 +261,7 @@ fn gguf() -> Vec<u8> {
     }
     let mut values = 0usize;
     for (name, shape) in &tensors {
-        let renamed = names
-            .iter()
-            .fold(name.clone(), |name, (from, to)| name.replace(from, to));
-        put_text(&mut bytes, &renamed);
+        put_text(&mut bytes, &gguf_name(name));
         bytes.extend((shape.len() as u32).to_le_bytes());
         for size in shape.iter().rev() {
             bytes.extend((*size as u64).to_le_bytes());

@@ -105,6 +105,17 @@ fn fault_no_parser_minds_damaged_input() {
     targets().for_each(try_damaged);
 }
 
+/// What takes sound input, whole or cut, and nothing else.
+#[test]
+#[should_panic(expected = "brittle: ")]
+fn a_parser_that_minds_damaged_input_is_told() {
+    try_damaged(&Target {
+        name: "brittle",
+        seeds: || vec![b"sound".to_vec()],
+        run: |bytes| assert!(b"sound".starts_with(bytes)),
+    });
+}
+
 #[test]
 fn fault_what_was_once_found_stays_mended() {
     let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("found");

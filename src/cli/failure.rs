@@ -11,7 +11,6 @@ use crate::feed::FeedError;
 use crate::log::LogError;
 use crate::redeliver::RedeliverError;
 use crate::tail::TailError;
-use crate::takedown::TakedownError;
 use crate::verify::VerifyError;
 
 /// The command line, or a variable beside it, cannot be understood; as clap has it.
@@ -171,15 +170,6 @@ impl From<RedeliverError> for Failure {
             RedeliverError::Engine(error) => error.into(),
             RedeliverError::Log(error) => error.into(),
             RedeliverError::Stopped => Failure::Failed(error.into()),
-        }
-    }
-}
-
-impl From<TakedownError> for Failure {
-    fn from(error: TakedownError) -> Self {
-        match error {
-            TakedownError::Engine(error) => error.into(),
-            TakedownError::Log(error) => error.into(),
         }
     }
 }

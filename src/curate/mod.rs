@@ -41,6 +41,7 @@ use received::{Received, apart};
 pub(crate) use changes::curated_document;
 pub(crate) use crew::{Crew, Plan};
 pub use crew::{Part, take_part};
+pub(crate) use facts::document_hash;
 pub(crate) use groups::{Groups, group_of};
 pub(crate) use outputs::{last_progress, writer_of};
 pub(crate) use replay::Replay;

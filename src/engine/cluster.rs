@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::run::curate_alone;
+use super::run::curate_at;
 use super::{Counters, EngineError, Summary, mixing};
 use crate::cluster::{Lifeline, Place};
 use crate::config::Config;
@@ -34,7 +34,7 @@ pub fn run_in_cluster(
         lifeline.hold(Arc::clone(&counters), Arc::clone(stop));
     }
     if place.process == 0 {
-        let summary = curate_alone(config, until_end, Some(place), &counters, stop)?;
+        let summary = curate_at(config, until_end, place, &counters, stop)?;
         return Ok(Some(summary));
     }
     take_part(Part {

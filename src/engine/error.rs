@@ -38,8 +38,10 @@ pub enum EngineError {
     },
     /// A log ends before what was committed of it.
     #[error(
-        "log {log:?} is shorter than when it was last read: it was deleted or truncated; \
-         restore it, or delete the output logs too and start anew"
+        "log {log:?} is shorter than what was last read under its setting: it was deleted or \
+         truncated, or another log was configured in its place (scored.topic, \
+         mixture.losses_topic); restore it, or set that back, or start anew with output logs of \
+         other names (curated.topic, curated.statistics_topic)"
     )]
     LogShrank {
         /// The log that is read.

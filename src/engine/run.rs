@@ -86,14 +86,14 @@ pub fn run(
     Ok(Summary::new(&counters, started.elapsed()))
 }
 
-/// Curates, as process 0 of a cluster if there is a place.
+/// Curates as process 0 of a cluster, which has this place.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn curate_alone(
+pub(super) fn curate_at(
     config: &Config,
     until_end: bool,
-    place: Option<Place>,
+    place: Place,
     counters: &Arc<Counters>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Summary, EngineError> {
@@ -102,6 +102,7 @@ pub(super) fn curate_alone(
     let scored = Arc::new(AtomicBool::new(true));
     let curate = curate_of(config, &stores, until_end, &scored, stop, counters)?;
     report_while(counters, false, || {
+        let place = Some(place);
         curate::curate(Curate { place, ..curate })
     })?;
     Ok(Summary::new(counters, started.elapsed()))
@@ -201,14 +202,44 @@ fn curate_of(
     })
 }
 
-/// The end of the log when `complete` is set, if there is to be one.
+/// The end of the log when `complete` is set, if there is to be one. It is not known as long as the
+/// store does not answer.
 fn until(wanted: bool, store: &Arc<dyn Store>, log: &str, complete: Arc<AtomicBool>) -> Until {
     let (store, log) = (Arc::clone(store), log.to_owned());
     let mut end: Option<Offsets> = None;
     Box::new(move || {
         if wanted && end.is_none() && complete.load(Ordering::Acquire) {
-            end = Some(store.ends(&log)?);
+            end = match store.ends(&log) {
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(log, %error, "the end of the log is not known yet");
+                    None
+                }
+                ends => Some(ends?),
+            };
         }
         Ok(end.clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::memory::{MemoryStore, Side};
+
+    #[test]
+    fn fault_an_end_that_a_store_does_not_tell_is_asked_for_again() {
+        let memory = MemoryStore::new();
+        let layout = Layout {
+            partitions: 2,
+            compacted: false,
+        };
+        memory.create("log", layout).unwrap();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let mut until = until(true, &store, "log", Arc::new(AtomicBool::new(true)));
+        memory.fail_at(1);
+        assert_eq!(until().unwrap(), None);
+        assert_eq!(until().unwrap(), Some(Offsets::start(2)));
+        memory.crash_at(1, Side::Before);
+        assert_eq!(until().unwrap(), Some(Offsets::start(2)), "asked once");
+    }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use operators::DocumentHash;
+
 use super::letter::{Letter, Stood, Verdict};
-use super::newer::{Newer, hash};
+use super::newer::Newer;
 use super::{REDELIVERED, Redeliver, RedeliverError, RedeliverSummary, place_of, told, writer_of};
+use crate::curate::document_hash;
 use crate::engine::{EngineError, commit_epoch};
 use crate::log::{LogError, Offsets, Record, Writer, scan};
 use crate::records::Progress;
@@ -26,7 +29,7 @@ pub struct Delivery<'a> {
     waiting: Vec<(u16, Record)>,
     bytes: usize,
     /// The hashes of the ids that were delivered, with the places of their letters.
-    delivered: HashMap<[u8; 16], Vec<u8>>,
+    delivered: HashMap<DocumentHash, Vec<u8>>,
 }
 
 impl<'a> Delivery<'a> {
@@ -92,7 +95,7 @@ impl<'a> Delivery<'a> {
         let source = letter.header("source").map(String::into_bytes);
         headers.extend(source.map(|source| header("riffle-source", source)));
         let Record { key, value, .. } = letter.record;
-        let id = hash(key.as_deref().unwrap_or_default());
+        let id = document_hash(key.as_deref().unwrap_or_default());
         self.delivered.insert(id, told(letter.place));
         let record = Record {
             key,
@@ -142,7 +145,7 @@ impl<'a> Delivery<'a> {
         }
         let (store, log) = (&self.redeliver.documents_store, &self.redeliver.documents);
         let ends = store.ends(log)?;
-        let mut others: HashSet<[u8; 16]> = HashSet::new();
+        let mut others: HashSet<DocumentHash> = HashSet::new();
         let range = [&newer.ends, &ends];
         scan(
             store.as_ref(),
@@ -151,7 +154,7 @@ impl<'a> Delivery<'a> {
             &self.redeliver.stop,
             |received| {
                 let key = received.record.key.unwrap_or_default();
-                let id = hash(&key);
+                let id = document_hash(&key);
                 let Some(letter) = self.delivered.get(&id) else {
                     return Ok(());
                 };

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
+use operators::DocumentHash;
+
 use super::letter::{Letter, Stood, Verdict};
 use super::{REDELIVERED, Redeliver, RedeliverError, each_letter, told};
+use crate::curate::document_hash;
 use crate::log::{Offsets, Position, Received, scan};
-
-/// Half a BLAKE3 of an id.
-type IdHash = [u8; 16];
 
 /// The last record of each document that has dead letters, as far as they can be delivered.
 pub struct Newer {
-    by_id: HashMap<IdHash, Last>,
+    by_id: HashMap<DocumentHash, Last>,
     /// Where the documents log begins: what retention has removed is not known.
     starts: Offsets,
     /// How far the documents log was read.
@@ -71,7 +71,7 @@ impl Newer {
             redeliver.steps.read();
             let Received { position, record } = received;
             let key = record.key.unwrap_or_default();
-            if self.by_id.contains_key(&hash(&key)) {
+            if self.by_id.contains_key(&document_hash(&key)) {
                 let mut headers = record.headers.into_iter();
                 let redelivered = headers.find(|(name, _)| name == REDELIVERED);
                 self.note(&key, position, redelivered.map(|(_, letter)| letter));
@@ -87,7 +87,7 @@ impl Newer {
     /// Of a document's records in one partition the last counts. A document whose records stand in
     /// several has no order.
     fn note(&mut self, key: &[u8], place: Position, redelivered: Option<Vec<u8>>) {
-        let last = self.by_id.entry(hash(key)).or_insert(Last {
+        let last = self.by_id.entry(document_hash(key)).or_insert(Last {
             place,
             redelivered: None,
         });
@@ -104,18 +104,10 @@ impl Newer {
             return Verdict::Forgotten;
         }
         let key = letter.key().unwrap_or_default();
-        match self.by_id.get(&hash(key)) {
+        match self.by_id.get(&document_hash(key)) {
             Some(last) if last.place == stood.0 => Verdict::Deliver(stood),
             Some(last) if last.redelivered == Some(told(letter.place)) => Verdict::Delivered,
             _ => Verdict::Superseded,
         }
     }
-}
-
-/// The hash that a document goes by.
-pub fn hash(key: &[u8]) -> IdHash {
-    *blake3::hash(key)
-        .as_bytes()
-        .first_chunk()
-        .expect("a hash has 32 bytes")
 }

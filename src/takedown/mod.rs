@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::{EngineError, commit_epoch};
-use crate::log::{LogError, Offsets, Record, Store, partition_of};
+use crate::log::{self, Offsets, Record, Store, partition_of};
 use track::Track;
 
 pub use report::{Found, Stages, TakedownReport, Taken};
@@ -51,28 +51,18 @@ pub struct Takedown {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Why a takedown failed.
-#[derive(Debug, thiserror::Error)]
-pub enum TakedownError {
-    /// A log failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A commit failed, or a position does not read.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
 /// Takes the documents down, unless only their status is asked for, and says how far each is.
 ///
 /// With `wait` it returns when all have come through, or when told to stop; `tell` is called with
-/// each report before, whenever something has changed.
+/// each report before, whenever something has changed. Brokers that are away meanwhile are waited
+/// for.
 ///
 /// # Errors
-/// [`TakedownError`] when a log fails.
+/// [`EngineError`] when a log fails, or a position does not read.
 pub fn takedown(
     takedown: &Takedown,
     tell: &mut dyn FnMut(&TakedownReport),
-) -> Result<TakedownReport, TakedownError> {
+) -> Result<TakedownReport, EngineError> {
     let mut track = match takedown.status {
         true => Track::new(takedown),
         false => {
@@ -83,21 +73,27 @@ pub fn takedown(
     };
     let mut last = None;
     loop {
-        let report = track.report()?;
-        let is_over = takedown.stop.load(Ordering::Relaxed);
-        if report.complete || !takedown.wait || is_over {
-            return Ok(report);
+        let is_last = !takedown.wait || takedown.stop.load(Ordering::Relaxed);
+        match track.report() {
+            Ok(report) if report.complete || is_last => return Ok(report),
+            Ok(report) => {
+                if last.as_ref() != Some(&report) {
+                    tell(&report);
+                }
+                last = Some(report);
+            }
+            // The takedowns stand in the log: they go their way whatever is known of it here.
+            Err(EngineError::Log(error)) if error.may_pass() && !is_last => {
+                tracing::warn!(%error, "how far the takedowns are is looked at again");
+            }
+            Err(error) => return Err(error),
         }
-        if last.as_ref() != Some(&report) {
-            tell(&report);
-        }
-        last = Some(report);
         pause(&takedown.stop);
     }
 }
 
 /// Appends a tombstone for each id, all in one commit.
-fn append(takedown: &Takedown) -> Result<(), TakedownError> {
+fn append(takedown: &Takedown) -> Result<(), EngineError> {
     let log = &takedown.documents;
     let partitions = partitions(takedown)?;
     // Takedowns in other logs of the same Kafka cluster must not fence this one.
@@ -112,19 +108,17 @@ fn append(takedown: &Takedown) -> Result<(), TakedownError> {
             writer.append(log, partition_of(id.as_bytes(), partitions), tombstone)?;
         }
         Ok(writer.commit(&[])?)
-    })?;
-    Ok(())
+    })
 }
 
-fn partitions(takedown: &Takedown) -> Result<u16, TakedownError> {
+fn partitions(takedown: &Takedown) -> Result<u16, EngineError> {
     let log = &takedown.documents;
     let partitions = takedown.documents_store.partitions(log)?;
-    let none = || EngineError::NoDocuments { log: log.clone() };
-    Ok(partitions.ok_or_else(none)?)
+    partitions.ok_or_else(|| EngineError::NoDocuments { log: log.clone() })
 }
 
 /// The present end of a log; `None` where there is no such log.
-fn end(store: &dyn Store, log: &str) -> Result<Option<Offsets>, LogError> {
+fn end(store: &dyn Store, log: &str) -> log::Result<Option<Offsets>> {
     match store.partitions(log)? {
         Some(_) => store.ends(log).map(Some),
         None => Ok(None),
@@ -135,5 +129,56 @@ fn pause(stop: &AtomicBool) {
     let begun = Instant::now();
     while begun.elapsed() < EVERY && !stop.load(Ordering::Relaxed) {
         std::thread::sleep(TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Layout;
+    use crate::log::memory::MemoryStore;
+
+    #[test]
+    fn fault_brokers_that_are_away_are_waited_for_with_those_who_wait() {
+        let memory = MemoryStore::new();
+        let layout = Layout {
+            partitions: 1,
+            compacted: false,
+        };
+        memory.create("documents", layout).unwrap();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let snapshots = tempfile::tempdir().unwrap();
+        let waiting = Takedown {
+            ids: ["a".to_owned()].into(),
+            documents_store: Arc::clone(&store),
+            documents: "documents".to_owned(),
+            scored_store: Arc::clone(&store),
+            scored: "scored".to_owned(),
+            curated_store: store,
+            curated: "curated".to_owned(),
+            statistics: "statistics".to_owned(),
+            snapshots: snapshots.path().to_owned(),
+            status: false,
+            wait: true,
+            stop: Arc::default(),
+        };
+        let mut told = Vec::new();
+        let report = takedown(&waiting, &mut |report| {
+            told.push(report.documents[0].found);
+            match told.len() {
+                1 => {
+                    let document = Record {
+                        key: Some(b"a".to_vec()),
+                        value: Some(b"fed again".to_vec()),
+                        headers: Vec::new(),
+                    };
+                    memory.produce("documents", 0, vec![document]).unwrap();
+                    memory.fail_at(1);
+                }
+                _ => waiting.stop.store(true, Ordering::Relaxed),
+            }
+        });
+        assert!(!report.unwrap().complete);
+        assert_eq!(told, [Found::TakenDown, Found::Live]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::report::{Found, Stages, TakedownReport, Taken};
-use super::{Takedown, TakedownError, end, partitions};
+use super::{Takedown, end, partitions};
 use crate::curate;
 use crate::engine::EngineError;
 use crate::log::{LogError, Offsets, Position, Record, Store, scan};
@@ -70,7 +70,7 @@ impl<'a> Track<'a> {
 
     /// For takedowns that will be appended: what comes of them stands behind the present ends. What
     /// is published of the documents may stand anywhere before.
-    pub fn from_here(takedown: &'a Takedown) -> Result<Self, TakedownError> {
+    pub fn from_here(takedown: &'a Takedown) -> Result<Self, EngineError> {
         partitions(takedown)?;
         let mut track = Track::new(takedown);
         for cursor in [&mut track.documents, &mut track.scored] {
@@ -80,7 +80,7 @@ impl<'a> Track<'a> {
     }
 
     /// Where the ids are now.
-    pub fn report(&mut self) -> Result<TakedownReport, TakedownError> {
+    pub fn report(&mut self) -> Result<TakedownReport, EngineError> {
         // The positions first: what they are past is in the logs when these are read.
         let [scored, curated] = self.committed()?;
         self.snapshots = kept_offsets(&self.takedown.snapshots)?;

@@ -19,6 +19,9 @@ const SCORED: &str = "scored";
 const DEAD_LETTERS: &str = "dead-letters";
 const GROUP: &str = "score-scored";
 const SCORERS_MAX: usize = 4;
+/// Operations of a scorer until it is a member of the group: it looks for the documents log, makes
+/// two logs, and joins.
+const START_OPERATIONS: u64 = 4;
 /// How long it may take until all that has arrived is scored, once nothing is broken on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After this time without progress partitions are shared out anew.
@@ -338,7 +341,8 @@ impl World {
             Ok(()) => assert!(running.stop.load(Ordering::Relaxed), "it ended by itself"),
             Err(EngineError::Log(LogError::Crash)) => self.events.crashes += 1,
             // The start of a scorer does not wait for what passes: whoever starts it does.
-            Err(EngineError::Log(LogError::Unavailable { .. })) => {}
+            Err(EngineError::Log(LogError::Unavailable { .. }))
+                if running.store.operations() <= START_OPERATIONS => {}
             Err(error) => panic!("{error}"),
         }
     }

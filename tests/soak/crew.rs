@@ -9,8 +9,11 @@ use crate::site::Site;
 
 /// How often it is looked after the processes.
 const TICK: Duration = Duration::from_millis(20);
-/// Longer than the engine waits at its start for a broker that does not answer.
-const START: Duration = Duration::from_secs(60);
+/// Longer than the engine waits at its start for its predecessor's transaction, and then for a
+/// broker that does not answer.
+const START: Duration = Duration::from_secs(180);
+/// How long a process may take to end when it is asked to.
+const FAREWELL: Duration = Duration::from_secs(60);
 /// A broker is unavailable: the exit code.
 const UNAVAILABLE: i32 = 69;
 
@@ -161,7 +164,7 @@ impl<'a> Crew<'a> {
             post.process.signal("TERM");
         }
         for mut post in self.posts.drain(..) {
-            let status = post.process.end_within(START);
+            let status = post.process.end_within(FAREWELL);
             let words = post.process.last_words();
             assert!(post.process.ended_well(status), "{status}: {words}");
         }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::site::Site;
+use crate::site::{Site, children_of};
 
 /// A process, killed when it is dropped.
 pub struct Process {
@@ -54,13 +54,7 @@ impl Process {
 
     /// The processes that it has started.
     pub fn children(&self) -> Vec<u32> {
-        let id = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        let children = children.unwrap_or_default();
-        children
-            .split_whitespace()
-            .map(|id| id.parse().unwrap())
-            .collect()
+        children_of(self.child.id())
     }
 
     /// How it ended, if it has.

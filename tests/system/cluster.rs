@@ -17,7 +17,7 @@ use riffle::records::{Codes, Scored};
 use serde_json::{Value, json};
 
 use crate::curated::{Changes, Documents, of_tail};
-use crate::site::{Site, json_lines};
+use crate::site::{Site, children_of, json_lines};
 
 const PARTITIONS: u16 = 3;
 const SKILLS: [&str; 4] = ["read", "write", "sing", "paint"];
@@ -274,13 +274,7 @@ impl Cluster {
 
     /// The ids of its processes that run now.
     fn members(&self) -> Vec<u32> {
-        let id = self.supervisor.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        let children = children.unwrap_or_default();
-        children
-            .split_whitespace()
-            .map(|it| it.parse().unwrap())
-            .collect()
+        children_of(self.supervisor.id())
     }
 
     fn signal(id: u32, signal: rustix::process::Signal) {

@@ -1,6 +1,6 @@
 //! A place where the binary runs: a directory of its own, and what is configured for it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -68,7 +68,7 @@ impl Site {
     /// Writes a file of the site.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, content).unwrap();
+        fs::write(&path, content).unwrap();
         path
     }
 
@@ -213,6 +213,16 @@ pub fn encoder() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The processes that this one has started and not waited for.
+pub fn children_of(id: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .map(|id| id.parse().unwrap())
+        .collect()
 }
 
 fn binary() -> &'static str {

@@ -7,4 +7,5 @@
 
 mod damaged;
 mod formats;
+mod gguf_name;
 mod model;

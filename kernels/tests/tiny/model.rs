@@ -9,6 +9,8 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
+use crate::gguf_name::gguf_name;
+
 pub const WIDTH: usize = 256;
 pub const HIDDEN: usize = 512;
 pub const LAYERS: usize = 2;
@@ -261,25 +263,4 @@ fn interleaved(tensor: &Tensor) -> Tensor {
         .unwrap()
         .reshape(tensor.shape())
         .unwrap()
-}
-
-fn gguf_name(name: &str) -> String {
-    let renamed = [
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("lm_head", "output"),
-        ("model.layers", "blk"),
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ];
-    renamed
-        .iter()
-        .fold(name.to_string(), |name, (from, to)| name.replace(from, to))
 }

@@ -1,21 +1,24 @@
 //! The cluster and its clients: properties, what librdkafka reports, and its errors as ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::log::{LogError, Result};
 
 /// After this time without a heartbeat a member of a group counts as dead, unless it is set.
 const SESSION_TIMEOUT_MS: &str = "10000";
+/// A pause before the brokers are asked again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +105,8 @@ pub struct Cluster {
     /// Of all clients, so that an outage is told once, and its end.
     context: Context,
     asker: BaseConsumer<Context>,
+    /// The topics that have been there.
+    seen: Mutex<BTreeSet<String>>,
 }
 
 impl Cluster {
@@ -125,6 +130,7 @@ impl Cluster {
             brokers,
             context,
             asker: asker.map_err(refused)?,
+            seen: Mutex::default(),
         })
     }
 
@@ -172,6 +178,52 @@ impl Cluster {
         let set = self.properties.get("max.poll.interval.ms");
         let set = set.and_then(|ms| ms.parse().ok());
         Duration::from_millis(set.unwrap_or(300_000))
+    }
+
+    /// Notes that the topic is there; brokers that have not heard of it yet will.
+    pub fn saw(&self, topic: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(topic) {
+            seen.insert(topic.to_owned());
+        }
+    }
+
+    /// Whether the topic has been there.
+    pub fn has_seen(&self, topic: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.contains(topic)
+    }
+
+    /// What the brokers answer to a question, or do, as at a start: `action` may be "creating
+    /// topic x". What passes is waited for, up to `patience`: a broker that goes away, or has not
+    /// heard of a topic yet. `question` is told how much of it is left.
+    ///
+    /// # Errors
+    /// As [`Cluster::error`], of the last answer.
+    pub fn ask<T>(
+        &self,
+        action: &str,
+        patience: Duration,
+        mut question: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T> {
+        use RDKafkaErrorCode as Code;
+        let start = Instant::now();
+        loop {
+            let left = patience.saturating_sub(start.elapsed()).max(PAUSE);
+            let error = match question(left) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let code = code(&error);
+            let is_unheard_of = matches!(
+                code,
+                Some(Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicOrPartition)
+            );
+            if !is_outage(code) && !is_unheard_of || start.elapsed() >= patience {
+                return Err(self.error(action, error));
+            }
+            thread::sleep(PAUSE);
+        }
     }
 
     /// An error of something that was `action`, such as "creating topic x".
@@ -368,12 +420,13 @@ impl ProducerContext for Context {
 /// The code of an error, where it has one.
 pub fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
-        KafkaError::Transaction(error) => Some(error.code()),
+        // The binding has none for these, though the broker has told it.
+        KafkaError::AdminOp(code) => Some(*code),
         error => error.rdkafka_error_code(),
     }
 }
 
-/// Whether the brokers are silent, or busy choosing a leader: it passes without our doing.
+/// Whether the brokers are silent, or busy with themselves: it passes without our doing.
 pub fn is_outage(code: Option<RDKafkaErrorCode>) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -397,6 +450,16 @@ pub fn is_outage(code: Option<RDKafkaErrorCode>) -> bool {
                 | Code::NotCoordinator
                 | Code::FencedLeaderEpoch
                 | Code::UnknownLeaderEpoch
+                | Code::NotController
+                | Code::NotEnoughReplicas
+                | Code::NotEnoughReplicasAfterAppend
+                | Code::KafkaStorageError
+                | Code::ListenerNotFound
+                | Code::OffsetNotAvailable
+                | Code::PreferredLeaderNotAvailable
+                | Code::EligibleLeadersNotAvailable
+                | Code::ConcurrentTransactions
+                | Code::ThrottlingQuotaExceeded
         )
     )
 }

@@ -71,11 +71,7 @@ impl KafkaStore {
     }
 
     fn known(&self, log: &str) -> Result<u16> {
-        let missing = || LogError::Missing {
-            log: log.to_owned(),
-            store: self.cluster.to_string(),
-        };
-        topics::partitions(&self.cluster, log, self.options.timeout)?.ok_or_else(missing)
+        topics::known(&self.cluster, log, self.options.timeout)
     }
 
     /// How many partitions each of the logs has.
@@ -155,7 +151,8 @@ impl Store for KafkaStore {
     fn writer(&self, name: &str, logs: &[&str]) -> Result<Box<dyn Writer>> {
         let logs = self.layouts(logs)?;
         progress::create_topic(&self.cluster, &self.options)?;
-        let producer = writer::producer(&self.cluster, name, self.options.timeout)?;
+        let (timeout, patience) = (self.options.timeout, progress::PATIENCE);
+        let producer = writer::patient_producer(&self.cluster, name, timeout, patience)?;
         // After the producer's start, which ends whatever a predecessor of this name left open.
         let position = progress::read(&self.cluster, name, self.options.timeout)?;
         Ok(Box::new(KafkaWriter::new(

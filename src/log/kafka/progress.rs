@@ -11,7 +11,7 @@ use crate::log::{Offsets, Reader, Received, Result};
 
 /// A writer of another name may have died in the middle of its commit: its transaction hides
 /// later positions until the broker ends it, by default after a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the topic unless it is there.
 pub fn create_topic(cluster: &Cluster, options: &TopicOptions) -> Result<()> {

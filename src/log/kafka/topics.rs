@@ -15,11 +15,14 @@ use super::TopicOptions;
 use super::client::{Cluster, Context, Role};
 use crate::log::{LogError, Result};
 
+/// A pause before it is looked again whether a topic is there.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How many partitions the topic has, or `None` where there is none.
 pub fn partitions(cluster: &Cluster, topic: &str, timeout: Duration) -> Result<Option<u16>> {
     let action = format!("looking for topic {topic}");
-    let metadata = cluster.asker().fetch_metadata(Some(topic), timeout);
-    let metadata = metadata.map_err(|e| cluster.error(&action, e))?;
+    let ask = |left| cluster.asker().fetch_metadata(Some(topic), left);
+    let metadata = cluster.ask(&action, timeout, ask)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Ok(None);
     };
@@ -31,12 +34,40 @@ pub fn partitions(cluster: &Cluster, topic: &str, timeout: Duration) -> Result<O
                 log: topic.to_owned(),
                 partitions: count,
             };
-            Ok(Some(u16::try_from(count).map_err(|_| many())?).filter(|count| *count > 0))
+            let count = u16::try_from(count).map_err(|_| many())?;
+            if count == 0 {
+                return Ok(None);
+            }
+            cluster.saw(topic);
+            Ok(Some(count))
         }
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
             Ok(None)
         }
         Some(code) => Err(cluster.error(&action, KafkaError::MetadataFetch(code))),
+    }
+}
+
+/// How many partitions a topic has that must be there.
+///
+/// A broker may not have heard yet of a topic that was made through another: one that has been
+/// there is waited for, up to `timeout`.
+///
+/// # Errors
+/// [`LogError::Missing`] where there is no such topic.
+pub fn known(cluster: &Cluster, topic: &str, timeout: Duration) -> Result<u16> {
+    let start = Instant::now();
+    loop {
+        if let Some(partitions) = partitions(cluster, topic, timeout)? {
+            return Ok(partitions);
+        }
+        if !cluster.has_seen(topic) || start.elapsed() >= timeout {
+            return Err(LogError::Missing {
+                log: topic.to_owned(),
+                store: cluster.to_string(),
+            });
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -56,22 +87,24 @@ pub fn create(
     let new = config
         .iter()
         .fold(new, |new, (key, value)| new.set(key, value));
-    let admin_options = AdminOptions::new()
-        .request_timeout(Some(options.timeout))
-        .operation_timeout(Some(options.timeout));
-    let results = block_on(admin.create_topics(&[new], &admin_options));
-    for result in results.map_err(|e| cluster.error(&action, e))? {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(cluster.error(&action, KafkaError::AdminOp(code))),
+    cluster.ask(&action, options.timeout, |left| {
+        let limits = AdminOptions::new()
+            .request_timeout(Some(left))
+            .operation_timeout(Some(left));
+        let results = block_on(admin.create_topics([&new], &limits))?;
+        let refused = results.into_iter().filter_map(|result| result.err());
+        let mut codes = refused.map(|(_, code)| code);
+        match codes.find(|code| *code != RDKafkaErrorCode::TopicAlreadyExists) {
+            None => Ok(()),
+            Some(code) => Err(KafkaError::AdminOp(code)),
         }
-    }
+    })?;
     let start = Instant::now();
     while start.elapsed() < options.timeout {
         if let Some(partitions) = self::partitions(cluster, topic, options.timeout)? {
             return Ok(partitions);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(PAUSE);
     }
     Err(cluster.unavailable(&action, "it was created, but does not appear"))
 }
@@ -92,24 +125,15 @@ pub fn bounds(
     partitions: impl IntoIterator<Item = u16>,
     timeout: Duration,
 ) -> Result<Vec<Bounds>> {
-    let deadline = Instant::now() + timeout;
-    let of = |partition: u16| loop {
-        let asked = cluster
-            .asker()
-            .fetch_watermarks(topic, i32::from(partition), timeout);
-        match asked.map_err(|e| cluster.error(&format!("asking for the ends of {topic}"), e)) {
-            Ok((start, end)) => {
-                return Ok(Bounds {
-                    start: start as u64,
-                    end: end as u64,
-                });
-            }
-            // A topic just made has no leaders yet.
-            Err(LogError::Unavailable { .. }) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(error) => return Err(error),
-        }
+    let action = format!("asking for the ends of {topic}");
+    let of = |partition: u16| {
+        let asker = cluster.asker();
+        let ask = |left| asker.fetch_watermarks(topic, i32::from(partition), left);
+        let (start, end) = cluster.ask(&action, timeout, ask)?;
+        Ok(Bounds {
+            start: start as u64,
+            end: end as u64,
+        })
     };
     partitions.into_iter().map(of).collect()
 }
@@ -130,5 +154,76 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
             Poll::Ready(result) => return result,
             Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Error};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    fn cluster_at(servers: String) -> Cluster {
+        Cluster::new([("bootstrap.servers".to_owned(), servers)].into()).unwrap()
+    }
+
+    #[test]
+    fn fault_a_topic_that_a_broker_has_not_heard_of_yet_is_waited_for() {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("new", 3, 1).unwrap();
+        let cluster = cluster_at(mock.bootstrap_servers());
+        assert_eq!(partitions(&cluster, "new", TIMEOUT).unwrap(), Some(3));
+        let unknown = Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        mock.topic_error("new", unknown).unwrap();
+        assert_eq!(partitions(&cluster, "new", TIMEOUT).unwrap(), None);
+        let found = thread::scope(|scope| {
+            let found = scope.spawn(|| known(&cluster, "new", TIMEOUT));
+            thread::sleep(Duration::from_millis(300));
+            let none = Error::RD_KAFKA_RESP_ERR_NO_ERROR;
+            mock.topic_error("new", none).unwrap();
+            found.join().unwrap()
+        });
+        assert_eq!(found.unwrap(), 3);
+        let start = Instant::now();
+        let never = known(&cluster, "never", TIMEOUT);
+        assert!(matches!(never, Err(LogError::Missing { .. })));
+        assert!(start.elapsed() < TIMEOUT / 2, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn fault_brokers_that_are_busy_with_themselves_are_asked_again() {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("moved", 1, 1).unwrap();
+        let cluster = cluster_at(mock.bootstrap_servers());
+        let busy = [
+            Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+            Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            Error::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+            Error::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+        ];
+        mock.request_errors(RDKafkaApiKey::ListOffsets, &busy);
+        let bounds = bounds(&cluster, "moved", [0], TIMEOUT).unwrap();
+        assert_eq!(bounds, [Bounds { start: 0, end: 0 }]);
+    }
+
+    /// The brokers of tests without a process of their own make no topics.
+    #[test]
+    fn fault_a_topic_is_made_as_soon_as_there_is_a_controller() {
+        let cluster = cluster_at("127.0.0.1:1".to_owned());
+        let mut answers = [RDKafkaErrorCode::NotController; 3].into_iter();
+        let made = cluster.ask("making a topic", TIMEOUT, |_| match answers.next() {
+            Some(code) => Err(KafkaError::AdminOp(code)),
+            None => Ok("made"),
+        });
+        assert_eq!(made.unwrap(), "made");
+        let refused = cluster.ask("making a topic", TIMEOUT, |_| {
+            Err::<(), _>(KafkaError::AdminOp(RDKafkaErrorCode::PolicyViolation))
+        });
+        assert!(refused.is_err_and(|error| error.is_fatal()));
     }
 }

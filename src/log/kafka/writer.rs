@@ -7,9 +7,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::util::Timeout;
 
-use super::PROGRESS_TOPIC;
 use super::client::{Cluster, Context, Role, code, is_outage};
 use super::message::headers;
+use super::{PROGRESS_TOPIC, topics};
 use crate::log::{LogError, Record, Result, Writer};
 
 /// A pause before what librdkafka calls retriable is done again.
@@ -28,8 +28,10 @@ pub type TransactionalProducer = ThreadedProducer<Context>;
 /// # Errors
 /// [`LogError::Unavailable`] where the brokers do not answer, or are not done with a transaction of
 /// the predecessor, which a broker that has just started may take longer for than the timeout.
+/// [`LogError::Fenced`] where another starts under this name at the same time.
 pub fn producer(cluster: &Cluster, name: &str, timeout: Duration) -> Result<TransactionalProducer> {
     let producer: TransactionalProducer = cluster.client(Role::Writer(name))?;
+    let action = || format!("starting writer {name}");
     let start = Instant::now();
     loop {
         let left = timeout
@@ -39,12 +41,37 @@ pub fn producer(cluster: &Cluster, name: &str, timeout: Duration) -> Result<Tran
             Ok(()) => return Ok(producer),
             Err(KafkaError::Transaction(e)) if e.is_retriable() => {
                 if start.elapsed() >= timeout {
-                    let action = format!("starting writer {name}");
-                    return Err(cluster.unavailable(&action, &e.to_string()));
+                    return Err(cluster.unavailable(&action(), &e.to_string()));
                 }
                 std::thread::sleep(PAUSE);
             }
-            Err(error) => return Err(cluster.error(&format!("starting writer {name}"), error)),
+            Err(error) if is_fenced(code(&error)) => {
+                let writer = name.to_owned();
+                return Err(LogError::Fenced { writer });
+            }
+            Err(error) => return Err(cluster.error(&action(), error)),
+        }
+    }
+}
+
+/// As [`producer`], for one that is to work alone: while the brokers answer, it is the transaction
+/// of its predecessor that is waited for, up to `patience`.
+pub fn patient_producer(
+    cluster: &Cluster,
+    name: &str,
+    timeout: Duration,
+    patience: Duration,
+) -> Result<TransactionalProducer> {
+    let start = Instant::now();
+    loop {
+        match producer(cluster, name, timeout) {
+            Err(LogError::Unavailable { .. })
+                if start.elapsed() < patience
+                    && topics::partitions(cluster, PROGRESS_TOPIC, timeout).is_ok() =>
+            {
+                tracing::warn!(writer = name, "waiting for its predecessor's transaction");
+            }
+            done => return done,
         }
     }
 }
@@ -198,7 +225,13 @@ impl KafkaWriter {
         }
         let (abort, fatal) = match &source {
             KafkaError::Transaction(e) => (e.txn_requires_abort(), e.is_fatal()),
-            source => (is_outage(self::code(source)), false),
+            source => {
+                let code = self::code(source);
+                // The transaction has failed while it was being appended to: librdkafka takes no
+                // more for it, and says why when it is committed.
+                let has_failed = code == Some(RDKafkaErrorCode::State);
+                (has_failed || is_outage(code), false)
+            }
         };
         let fatal = fatal || fatal_code.is_some() || !abort;
         let action = format!("{action} a transaction of writer {}", self.name);
@@ -288,18 +321,26 @@ fn is_stale(code: Option<RDKafkaErrorCode>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use rdkafka::ClientContext;
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
 
+    fn cluster_at(mock: &MockCluster<'_, impl ClientContext>) -> Cluster {
+        let servers = ("bootstrap.servers".to_owned(), mock.bootstrap_servers());
+        Cluster::new([servers].into()).unwrap()
+    }
+
+    const BUSY: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS;
+
     #[test]
     fn fault_a_start_before_the_predecessors_transaction_has_ended_may_pass() {
         let mock = MockCluster::new(1).unwrap();
-        let busy = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS; 200];
-        mock.request_errors(RDKafkaApiKey::InitProducerId, &busy);
-        let servers = ("bootstrap.servers".to_owned(), mock.bootstrap_servers());
-        let cluster = Cluster::new([servers].into()).unwrap();
+        mock.request_errors(RDKafkaApiKey::InitProducerId, &[BUSY; 200]);
+        let cluster = cluster_at(&mock);
         let Err(error) = producer(&cluster, "late", Duration::from_secs(1)) else {
             panic!("it has started");
         };
@@ -308,5 +349,58 @@ mod tests {
             error.to_string().contains("starting writer late"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn fault_who_works_alone_waits_for_the_predecessors_transaction_while_brokers_answer() {
+        let mock = MockCluster::new(1).unwrap();
+        mock.request_errors(RDKafkaApiKey::InitProducerId, &[BUSY; 200]);
+        let cluster = cluster_at(&mock);
+        let (timeout, start) = (Duration::from_secs(1), Instant::now());
+        let given_up = patient_producer(&cluster, "alone", timeout, 2 * timeout);
+        assert!(matches!(given_up, Err(LogError::Unavailable { .. })));
+        assert!(start.elapsed() >= 2 * timeout, "{:?}", start.elapsed());
+        let started = thread::scope(|scope| {
+            let patient = || patient_producer(&cluster, "alone", timeout, 60 * timeout);
+            let started = scope.spawn(patient);
+            thread::sleep(2 * timeout);
+            mock.clear_request_errors(RDKafkaApiKey::InitProducerId);
+            started.join().unwrap()
+        });
+        assert!(started.is_ok());
+    }
+
+    #[test]
+    fn fault_a_start_beside_another_of_its_name_is_fenced() {
+        let mock = MockCluster::new(1).unwrap();
+        let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED];
+        mock.request_errors(RDKafkaApiKey::InitProducerId, &fenced);
+        let started = producer(&cluster_at(&mock), "twin", Duration::from_secs(5));
+        let error = started.err().expect("the broker has refused it");
+        assert!(matches!(error, LogError::Fenced { .. }), "{error}");
+    }
+
+    #[test]
+    fn fault_a_transaction_that_fails_while_it_is_appended_to_is_done_again() {
+        let mock = MockCluster::new(1).unwrap();
+        for topic in ["log", PROGRESS_TOPIC] {
+            mock.create_topic(topic, 1, 1).unwrap();
+        }
+        let cluster = cluster_at(&mock);
+        let started = producer(&cluster, "again", Duration::from_secs(5)).unwrap();
+        let logs = [("log".to_owned(), 1)].into();
+        let mut writer = KafkaWriter::new(&cluster, started, "again", logs, None);
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED];
+        mock.request_errors(RDKafkaApiKey::AddPartitionsToTxn, &refused);
+        let error = (0..1000).find_map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            writer.append("log", 0, Record::default()).err()
+        });
+        let error = error.expect("the transaction has failed");
+        assert!(error.may_pass(), "{error}");
+        writer.abort().unwrap();
+        writer.append("log", 0, Record::default()).unwrap();
+        writer.commit(b"place").unwrap();
+        assert_eq!(writer.position(), Some(&b"place"[..]));
     }
 }

@@ -18,6 +18,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::super::client::Context;
+
 /// Partitions as the group gave them, until they are revoked.
 #[derive(Clone)]
 pub struct Assigned {

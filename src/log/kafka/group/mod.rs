@@ -33,7 +33,6 @@ use writer::KafkaShareWriter;
 const TICK: Duration = Duration::from_millis(50);
 /// Transactional ids that are started at a time.
 const STARTED_AT_ONCE: usize = 16;
-
 /// How long pending transactions may take to end before they count as left open.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
@@ -201,11 +200,7 @@ impl KafkaGroup {
 
     /// How many partitions the topic has.
     fn partitions(&self) -> Result<u16> {
-        let found = topics::partitions(&self.cluster, &self.topic, self.options.timeout)?;
-        found.ok_or_else(|| LogError::Missing {
-            log: self.topic.clone(),
-            store: self.cluster.to_string(),
-        })
+        topics::known(&self.cluster, &self.topic, self.options.timeout)
     }
 
     /// A pending transaction passes like an outage.
