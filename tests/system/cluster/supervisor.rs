@@ -125,6 +125,7 @@ fn of_two_supervised_clusters_on_one_topic_one_leaves_it_to_the_other() {
     let site = Site::kafka(broker::shared().bootstrap(), "rivals")
         .set("score.epoch_ms=50")
         .set("curate.epoch_ms=50");
+    let curated = || curated_in(&site, "rivals-curated").len();
     let mut fed = 0;
     let mut feed = || {
         site.feed(&[document(fed, 0), document(fed + 1, 0)]);
@@ -135,7 +136,7 @@ fn of_two_supervised_clusters_on_one_topic_one_leaves_it_to_the_other() {
     let first = Cluster::start(&site, &["--processes", "2"]);
     wait_until("something is curated", || {
         feed();
-        !curated_so_far(&site).is_empty()
+        curated() > 0
     });
     let elsewhere = ["--processes", "2", "--set=local.dir=elsewhere"];
     let mut rivals = [first, Cluster::start(&site, &elsewhere)];
@@ -156,10 +157,10 @@ fn of_two_supervised_clusters_on_one_topic_one_leaves_it_to_the_other() {
     let expected = "error: process 0 ended with exit code 77, as the start before, and leaves it to \
                     the other process: another writer named \"curate-rivals-curated\" has taken over";
     assert_eq!(said.lines().last(), Some(expected), "{said}");
-    let before = curated_so_far(&site).len();
+    let before = curated();
     wait_until("the other goes on", || {
         feed();
-        curated_so_far(&site).len() > before
+        curated() > before
     });
     winner.end();
     scorer.kill().unwrap();
