@@ -6,7 +6,7 @@
 #[path = "support/broker.rs"]
 #[allow(dead_code, reason = "other tests stop and resume brokers")]
 mod broker;
-#[path = "support/contract.rs"]
+#[path = "support/contract/mod.rs"]
 #[macro_use]
 mod contract;
 

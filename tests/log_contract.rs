@@ -1,7 +1,7 @@
 //! The stores that need no server keep the contract of logs.
 #![allow(clippy::unwrap_used)] // a test that unwraps has failed
 
-#[path = "support/contract.rs"]
+#[path = "support/contract/mod.rs"]
 #[macro_use]
 mod contract;
 

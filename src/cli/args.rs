@@ -31,7 +31,8 @@ A value comes from, later ones winning: the defaults, the file, the environment
 (RIFFLE__SCORE__MAX_TOKENS=512), --set score.max_tokens=512.
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 65 verified and not equal, 69 broker, device or
-model unavailable, 75 another process of the cluster has ended, 78 configuration.";
+model unavailable, 75 another process of the cluster has ended, 77 another process has taken over,
+78 configuration.";
 
 /// A streaming data-curation engine for language-model pre-training.
 #[derive(Debug, Parser)]

@@ -9,7 +9,7 @@ use std::process::Command;
 use clap::Args;
 
 use super::args::Global;
-use super::failure::{ANOTHER_ENDED, CONFIGURATION, Failure, UNAVAILABLE, USAGE};
+use super::failure::{ANOTHER_ENDED, CONFIGURATION, Failure, SHUT_OUT, UNAVAILABLE, USAGE};
 use super::run::{self, RunArgs};
 use super::stop_flag;
 use crate::cluster::{Lifeline, Place, Processes, free_addresses, supervise};
@@ -168,6 +168,10 @@ impl Processes for Supervised {
 
     fn is_consequence(&self, code: i32) -> bool {
         code == i32::from(ANOTHER_ENDED)
+    }
+
+    fn is_shut_out(&self, code: i32) -> bool {
+        code == i32::from(SHUT_OUT)
     }
 }
 

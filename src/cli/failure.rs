@@ -23,6 +23,8 @@ const DIFFERENT: u8 = 65;
 pub(super) const ANOTHER_ENDED: u8 = 75;
 /// Broker, device or model unavailable; EX_UNAVAILABLE of sysexits.h.
 pub(super) const UNAVAILABLE: u8 = 69;
+/// Another process has taken over; EX_NOPERM of sysexits.h, since this one may not write any more.
+pub(super) const SHUT_OUT: u8 = 77;
 /// The configuration cannot be used; EX_CONFIG of sysexits.h.
 pub(super) const CONFIGURATION: u8 = 78;
 
@@ -50,6 +52,9 @@ pub enum Failure {
     /// Another process of the cluster has ended.
     #[error("{0}")]
     AnotherEnded(AnyError),
+    /// Another process has taken over.
+    #[error("{0}")]
+    ShutOut(AnyError),
     /// A supervised process has ended, with this exit code.
     #[error("{0}")]
     GaveUp(AnyError, u8),
@@ -77,6 +82,7 @@ impl Failure {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Failed(_) | Failure::Reported => FAILED,
             Failure::AnotherEnded(_) => ANOTHER_ENDED,
+            Failure::ShutOut(_) => SHUT_OUT,
             Failure::GaveUp(_, code) => *code,
             Failure::Usage(_) => USAGE,
             Failure::ReportedDifference => DIFFERENT,
@@ -99,6 +105,7 @@ impl Failure {
             | Failure::Unavailable(error)
             | Failure::Failed(error)
             | Failure::AnotherEnded(error)
+            | Failure::ShutOut(error)
             | Failure::GaveUp(error, _) => Some(with_causes(error.as_ref(), colored)),
             Failure::Output(_) => Some(with_causes(self, colored)),
         }
@@ -189,6 +196,7 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Unavailable { .. } => Failure::Unavailable(error.into()),
+            LogError::Fenced { .. } => Failure::ShutOut(error.into()),
             other => Failure::Failed(other.into()),
         }
     }

@@ -127,7 +127,7 @@ fn remains(config: &Config) -> String {
     };
     text += &format!(", and in log {} ({curated})", config.curated.topic);
     if scored.log == LogKind::Kafka && scored.mirror_bytes_max > 0 {
-        let mirror = config.local.dir.join("mirror");
+        let mirror = config.mirror_dir();
         text += &format!(
             ", and in {} until newer records take its place",
             mirror.display()

@@ -1,8 +1,8 @@
 //! What joins a process to its supervisor: a socket in the place of standard input.
 //!
 //! It has no address that could be taken or guessed. When the supervisor ends, however it does, the
-//! process learns of it there and ends too; the supervisor hears of each commit, and so can tell a
-//! cluster that gets on from one that fails at the same place again and again.
+//! process learns of it there and ends too; the supervisor hears of the first commit, and so can tell
+//! a cluster that gets on from one that fails at the same place again and again.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,7 +35,7 @@ impl Lifeline {
         Ok(Lifeline(socket))
     }
 
-    /// From now on tells the supervisor of commits, and sets `stop` when it has ended.
+    /// From now on tells the supervisor once anything is committed, and sets `stop` when it has ended.
     pub fn hold(self, counters: Arc<Counters>, stop: Arc<AtomicBool>) {
         let named = thread::Builder::new().name("lifeline".to_owned());
         let started = named.spawn(move || self.held(&counters, &stop));
@@ -43,12 +43,12 @@ impl Lifeline {
     }
 
     fn held(mut self, counters: &Counters, stop: &AtomicBool) {
-        let mut told = 0;
+        let mut told = false;
         // A read that times out is as good as a sleep.
         while !matches!(self.0.read(&mut [0]), Ok(0)) {
-            let now = Counters::get(&counters.commits);
-            if now > told {
-                told = now;
+            // Only once: the supervisor reads it when all have ended, and the socket would fill.
+            if !told && Counters::get(&counters.commits) > 0 {
+                told = true;
                 // Should the supervisor have ended, the next read tells.
                 let _ = self.0.write_all(&[1]);
             }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commits_are_told_and_the_end_of_the_supervisor_stops() {
+    fn a_commit_is_told_and_the_end_of_the_supervisor_stops() {
         let (mut watched, _) = Watched::new().unwrap();
         let (ours, its) = UnixStream::pair().unwrap();
         watched.socket = ours;

@@ -20,6 +20,10 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// Starts in a row without a commit, after which it is of no use to try again.
 const VAIN_STARTS_MAX: u32 = 6;
+/// A process that is shut out sooner than this, as the one before it was, has a rival that is started
+/// again too. A broker shuts a writer out as well when its transaction stays open for a minute, as
+/// over an outage: that passes with the next start, and does not come so soon.
+const RIVAL_TIME: Duration = Duration::from_secs(60);
 
 /// What is supervised.
 pub trait Processes {
@@ -38,6 +42,10 @@ pub trait Processes {
 
     /// Whether a process ended with this code because another did.
     fn is_consequence(&self, code: i32) -> bool;
+
+    /// Whether a process ended with this code because it may not write any more: most likely another
+    /// one does, which no supervisor here has started.
+    fn is_shut_out(&self, code: i32) -> bool;
 }
 
 /// Why the supervisor has given up.
@@ -61,11 +69,14 @@ pub enum GaveUp {
 /// When `stop` is set, the first of them is asked to end, which ends all of them.
 ///
 /// # Errors
-/// [`GaveUp`] when a process ends in a way that starting it again would not change, or several
-/// starts in a row have not committed anything.
+/// [`GaveUp`] when a process ends in a way that starting it again would not change, several starts
+/// in a row have not committed anything, or two in a row were shut out by another process: it is
+/// left to that one, or both would go on taking turns.
 pub fn supervise(processes: &mut impl Processes, stop: &AtomicBool) -> Result<(), GaveUp> {
     let (mut vain_starts, mut backoff) = (0, BACKOFF_MIN);
+    let mut was_shut_out = false;
     loop {
+        let since = Instant::now();
         let mut running = Running::start(processes)?;
         let Some(ended) = running.wait(processes, stop) else {
             return Ok(());
@@ -83,6 +94,11 @@ pub fn supervise(processes: &mut impl Processes, stop: &AtomicBool) -> Result<()
         if ended.code.is_some_and(|code| processes.is_final(code)) {
             return Err(ended.gave_up("and would again"));
         }
+        let is_shut_out = ended.code.is_some_and(|code| processes.is_shut_out(code));
+        if is_shut_out && was_shut_out && since.elapsed() < RIVAL_TIME {
+            return Err(ended.gave_up("as the start before, and leaves it to the other process"));
+        }
+        was_shut_out = is_shut_out;
         if vain_starts == VAIN_STARTS_MAX {
             let vain = format!("and {vain_starts} starts in a row have committed nothing");
             return Err(ended.gave_up(&vain));
@@ -335,6 +351,10 @@ mod tests {
         fn is_consequence(&self, code: i32) -> bool {
             code == 75
         }
+
+        fn is_shut_out(&self, code: i32) -> bool {
+            code == 77
+        }
     }
 
     fn supervised(scripts: Vec<Vec<&'static str>>) -> (Result<(), GaveUp>, usize) {
@@ -364,6 +384,16 @@ mod tests {
         let expected = "process 1 ended with exit code 78, and would again: no such key";
         assert_eq!(error.to_string(), expected);
         assert!(matches!(error, GaveUp::Ended { code: 78, .. }));
+    }
+
+    #[test]
+    fn who_is_shut_out_twice_in_a_row_leaves_it_to_the_other() {
+        let out = || vec!["echo 'error: another has taken over' >&2; exit 77"];
+        let (result, left) = supervised(vec![out(), vec!["exit 1"], out(), out(), vec![]]);
+        let expected = "process 0 ended with exit code 77, as the start before, and leaves it to \
+                        the other process: another has taken over";
+        assert_eq!(result.unwrap_err().to_string(), expected);
+        assert_eq!(left, 1);
     }
 
     #[test]

@@ -134,6 +134,11 @@ impl Config {
         self.local.dir.join("snapshots").join(name)
     }
 
+    /// Where the mirror of scored records lies, if there is one.
+    pub fn mirror_dir(&self) -> PathBuf {
+        self.local.dir.join("mirror")
+    }
+
     /// Whether any log is of this kind.
     pub fn uses(&self, kind: LogKind) -> bool {
         self.log_kinds().iter().any(|(_, used)| *used == kind)

@@ -72,6 +72,25 @@ pub enum Published {
     },
 }
 
+impl Published {
+    /// The number of the first epoch: that of the replay, if there is one.
+    pub fn first_epoch(&self) -> u64 {
+        match self {
+            Published::Nothing => 0,
+            Published::Replayed(epoch) => *epoch,
+            Published::UnderOtherRules { replay, .. } => *replay,
+        }
+    }
+
+    /// The epoch of a replay whose changes need not be told at all.
+    pub fn replayed(&self) -> Option<u64> {
+        match self {
+            Published::Replayed(epoch) => Some(*epoch),
+            Published::Nothing | Published::UnderOtherRules { .. } => None,
+        }
+    }
+}
+
 /// Turns epochs into transactions.
 pub struct Publisher {
     outputs: Outputs,

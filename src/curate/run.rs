@@ -9,7 +9,7 @@ use super::crew::{Crew, Plan};
 use super::document::Document;
 use super::facts::{Facts, Reading};
 use super::outputs::{open_outputs, progress_of, writer_of};
-use super::publish::{Outcome, Published, Publisher};
+use super::publish::{Outcome, Outputs, Published, Publisher};
 use super::replay::Replay;
 use super::restart::{keep, known, take_snapshots, usable};
 use super::rules::{Rules, Skills};
@@ -104,39 +104,78 @@ fn curate_with(
     mut rules: Rules,
     text: String,
 ) -> Result<(), EngineError> {
-    let scored_store = Arc::clone(&curate.scored_store);
-    let layout = Layout {
-        partitions: curate.partitions,
-        compacted: false,
-    };
-    let partitions = scored_store.create(&curate.scored, layout)?;
-    let outputs = open_outputs(&curate, partitions)?;
-    let progress = outputs.writer.position();
-    let progress = progress_of(progress, &curate.curated, &curate.scored, partitions)?;
+    let (partitions, outputs, progress) = open(&curate)?;
     let snapshots = take_snapshots(&curate, progress.is_some());
     let published = match &progress {
         None => Published::Nothing,
         Some(progress) if progress.rules == text => Published::Replayed(progress.epoch),
         Some(progress) => under_other_rules(crew, &curate, progress, &rules, snapshots.as_ref())?,
     };
-    let first = match &published {
-        Published::Nothing => 0,
-        Published::Replayed(epoch) => *epoch,
-        Published::UnderOtherRules { replay, .. } => *replay,
-    };
-    if let Published::Replayed(epoch) = published {
-        rules.replayed = Some(epoch);
-    }
+    let (first, replayed) = (published.first_epoch(), published.replayed());
+    rules.replayed = replayed;
     let form = Form::of(&rules);
     let snapshot = usable(&curate, progress.as_ref(), snapshots.as_ref(), &form)?;
     let (keeper, tee) = keep(&curate, snapshots, form, &rules, first).unzip();
-    let threads = Threads::default();
+    let (threads, counters) = (Threads::default(), Arc::clone(&curate.counters));
+    let mut publisher = Publisher::new(
+        outputs,
+        curate.scored_store.fetcher(&curate.scored)?,
+        published,
+        Statistics::new(rules.clone()),
+        text,
+        rules.groups.clone(),
+        Arc::clone(&counters),
+    );
+    let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
+    let publisher = Pool::start("publish", [publish], &threads);
+    let known = known(snapshot.as_ref(), partitions);
+    let input = ScoredInput {
+        reader: reader(curate, progress, known, first, &threads),
+        counters,
+        snapshot,
+        tee,
+    };
+    let source = Source { input, publisher };
+    crew.run(
+        &Plan::Configured { first, replayed },
+        source,
+        rules,
+        threads,
+    )?;
+    // Only now is all that was read committed.
+    keeper.into_iter().for_each(Keeper::finish);
+    Ok(())
+}
+
+/// The partitions of the scored log, the logs to publish in, and what the last commit said.
+fn open(curate: &Curate) -> Result<(u16, Outputs, Option<Progress>), EngineError> {
+    let layout = Layout {
+        partitions: curate.partitions,
+        compacted: false,
+    };
+    let partitions = curate.scored_store.create(&curate.scored, layout)?;
+    let outputs = open_outputs(curate, partitions)?;
+    let position = outputs.writer.position();
+    let progress = progress_of(position, &curate.curated, &curate.scored, partitions)?;
+    Ok((partitions, outputs, progress))
+}
+
+/// Reads the scored log from `known` on, up to the last commit as a replay, and from there on the
+/// log of losses with it.
+fn reader(
+    curate: Curate,
+    progress: Option<Progress>,
+    known: Offsets,
+    first: u64,
+    threads: &Threads,
+) -> EpochReader {
+    let replay = progress.is_some();
     let (offsets, losses) = progress.map(|it| (it.offsets, it.losses)).unzip();
     let scored = Input {
-        store: Arc::clone(&scored_store),
-        log: curate.scored.clone(),
-        known: known(snapshot.as_ref(), partitions),
-        from: offsets.unwrap_or_else(|| Offsets::start(partitions)),
+        store: curate.scored_store,
+        log: curate.scored,
+        from: offsets.unwrap_or_else(|| known.clone()),
+        known,
         until: curate.until,
     };
     let losses = curate.mixture.map(|topics| Input {
@@ -146,9 +185,9 @@ fn curate_with(
         from: losses.flatten().unwrap_or_else(|| Offsets::start(1)),
         until: topics.until,
     });
-    let reader = EpochReader {
+    EpochReader {
         inputs: [scored].into_iter().chain(losses).collect(),
-        replay: !matches!(published, Published::Nothing),
+        replay,
         first,
         limits: EpochLimits {
             duration: curate.epoch,
@@ -157,31 +196,7 @@ fn curate_with(
         },
         stop: vec![curate.stop],
         threads: threads.clone(),
-    };
-    let mut publisher = Publisher::new(
-        outputs,
-        scored_store.fetcher(&curate.scored)?,
-        published,
-        Statistics::new(rules.clone()),
-        text,
-        rules.groups.clone(),
-        Arc::clone(&curate.counters),
-    );
-    let publish = move |epoch: Job<Outcome>| publisher.publish(epoch);
-    let publisher = Pool::start("publish", [publish], &threads);
-    let replayed = rules.replayed;
-    let plan = Plan::Configured { first, replayed };
-    let input = ScoredInput {
-        reader,
-        counters: curate.counters,
-        snapshot,
-        tee,
-    };
-    let source = Source { input, publisher };
-    crew.run(&plan, source, rules, threads)?;
-    // Only now is all that was read committed.
-    keeper.into_iter().for_each(Keeper::finish);
-    Ok(())
+    }
 }
 
 /// What process 0 alone has: the logs to read, and the log to publish in.

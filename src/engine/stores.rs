@@ -44,7 +44,7 @@ impl<'a> Stores<'a> {
         let scored = &self.config.scored;
         match scored.log {
             LogKind::Kafka if scored.mirror_bytes_max > 0 => {
-                let dir = self.config.local.dir.join("mirror");
+                let dir = self.config.mirror_dir();
                 let (kafka, bytes_max) = (self.kafka()?, scored.mirror_bytes_max);
                 Ok(Arc::new(MirroredStore::new(
                     kafka,

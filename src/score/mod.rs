@@ -28,8 +28,8 @@ use commit::Outcome;
 use pending::Prepared;
 
 pub use embedder::Embedder;
-pub(crate) use run::committed;
 pub use run::{Score, Scorer, score};
+pub(crate) use run::{committed, writer_of};
 
 /// What the dataflow is made of.
 struct Parts<'a, F> {

@@ -19,7 +19,7 @@ use crate::records::Progress;
 
 /// The name of the scorer's writer, or of the group of scorers. It names the log, since on one
 /// Kafka cluster other pipelines may have scorers of their own.
-fn writer_of(scored: &str) -> String {
+pub(crate) fn writer_of(scored: &str) -> String {
     format!("score-{scored}")
 }
 

@@ -113,7 +113,7 @@ fn twin(crew: &mut Crew<'_>, dice: &mut Dice) {
     crew.wait(dice.between_ms(2_000, 5_000));
     all.iter().for_each(|id| signal_to(*id, "CONT"));
     crew.wait(dice.between_ms(1_000, 5_000));
-    // One that is supervised tries again, and takes over from the other.
+    // One that is supervised tries again, and takes over from the other, but only once.
     first.doom = Some(Doom::Fenced);
     match first.ended() {
         Some(status) => assert!(first.ended_well(status), "{status}: {}", first.last_words()),

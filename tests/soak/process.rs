@@ -105,7 +105,7 @@ impl Process {
         match self.doom {
             Some(Doom::Killed) => status.signal() == Some(9),
             Some(Doom::Terminated) => status.success(),
-            Some(Doom::Fenced) => status.code() == Some(1) && said_last("has taken over"),
+            Some(Doom::Fenced) => status.code() == Some(77) && said_last("has taken over"),
             None => false,
         }
     }

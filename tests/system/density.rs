@@ -1,12 +1,10 @@
 //! Sampling by density through the real binary: copies planted in a scored log, and settings that
 //! do not go with each other or with what was done before.
 
-use riffle::config::Sketch;
-use riffle::log::local::{LocalOptions, LocalStore};
-use riffle::log::{Layout, Record, Store};
-use riffle::records::{Codes, Scored};
+use riffle::log::Record;
 use serde_json::{Value, json};
 
+use crate::scored;
 use crate::site::{Ended, Site, document};
 
 const RULES: &str = "[[select]]\nby = \"density\"\nrate = 0.3\n";
@@ -14,13 +12,6 @@ const RULES: &str = "[[select]]\nby = \"density\"\nrate = 0.3\n";
 const LONELY: u64 = 2_000;
 /// How many groups there are of so many copies each.
 const COPIES: [(u64, u64); 3] = [(40, 10), (10, 100), (2, 1000)];
-
-/// A site whose scored log is written here, by records with codes of the default sketch.
-fn site() -> Site {
-    let site = Site::new();
-    site.write("riffle.toml", RULES);
-    site
-}
 
 /// Every group's name and how many copies it has; the lonely have groups of their own.
 fn groups() -> impl Iterator<Item = (String, u64)> {
@@ -37,54 +28,17 @@ fn id(group: &str, copy: u64) -> String {
 
 /// A document whose codes are its group's.
 fn scored(group: &str, copy: u64) -> Record {
-    let id = id(group, copy);
-    let json = json!({"id": id, "text": group, "metadata": {"perplexity": 2.0}}).to_string();
-    let sketch = Sketch::default();
-    let code = |row: u16| {
-        let hash = blake3::hash(format!("{group} {row}").as_bytes());
-        let number = u32::from_le_bytes(*hash.as_bytes().first_chunk().unwrap());
-        (number % sketch.cells) as u16
-    };
-    let codes = Codes::bytes_of(&(0..sketch.rows).map(code).collect::<Vec<_>>());
-    let scored = Scored {
-        mean_nll_nats: 2f64.ln(),
-        tokens: 5,
-        truncated: false,
-        scorer: "test",
-        sketch: sketch.fingerprint(),
-        codes: Codes::of_bytes(&codes).unwrap(),
-        embedding: Vec::new(),
-        quality: None,
-        skill: None,
-        document: json.as_bytes(),
-    };
-    Record {
-        value: Some(scored.encode()),
-        ..takedown(group, copy)
-    }
+    let document = json!({"id": id(group, copy), "text": group, "metadata": {"perplexity": 2.0}});
+    scored::scored(&document, 2f64.ln(), 5, |row| format!("{group} {row}"))
 }
 
 fn takedown(group: &str, copy: u64) -> Record {
-    Record {
-        key: Some(id(group, copy).into_bytes()),
-        value: None,
-        headers: Vec::new(),
-    }
+    scored::takedown(&id(group, copy))
 }
 
 /// Appends to the scored log, in one commit.
 fn append(site: &Site, records: impl Iterator<Item = Record>) {
-    let store = LocalStore::open(&site.path("riffle-data"), LocalOptions::default()).unwrap();
-    let layout = Layout {
-        partitions: 1,
-        compacted: false,
-    };
-    store.create("scored", layout).unwrap();
-    let mut writer = store.writer("test", &["scored"]).unwrap();
-    for record in records {
-        writer.append("scored", 0, record).unwrap();
-    }
-    writer.commit(b"").unwrap();
+    scored::append(site, 1, records.map(|record| (0, record)));
 }
 
 fn curate(site: &Site) -> Ended {
@@ -117,7 +71,7 @@ fn of_group<'a>(curated: &'a Curated, group: &'a str) -> impl Iterator<Item = &'
 
 #[test]
 fn planted_copies_are_thinned_and_the_last_of_them_comes_back_when_the_others_go() {
-    let site = site();
+    let site = Site::with_rules(RULES);
     let all = || groups().flat_map(|(group, copies)| (0..copies).map(move |n| (group.clone(), n)));
     append(&site, all().map(|(group, copy)| scored(&group, copy)));
     let live = all().count() as u64;
@@ -190,7 +144,7 @@ fn refused(ended: &Ended, reason: &str) {
 
 #[test]
 fn without_an_encoder_nothing_is_begun() {
-    let site = site();
+    let site = Site::with_rules(RULES);
     for half in ["run", "score"] {
         let ended = site.riffle(&[half, "--until-end"]);
         refused(&ended, "there is no encoder to measure it with");
@@ -203,7 +157,7 @@ fn without_an_encoder_nothing_is_begun() {
 
 #[test]
 fn records_without_codes_or_of_another_sketch_stop_curate_at_their_place() {
-    let site = site();
+    let site = Site::with_rules(RULES);
     append(&site, [scored("a", 0)].into_iter());
     site.feed(&[document(1, 0)]);
     site.write("riffle.toml", "");
@@ -220,7 +174,7 @@ fn records_without_codes_or_of_another_sketch_stop_curate_at_their_place() {
 
 #[test]
 fn what_was_sampled_in_another_sketch_is_no_base_for_a_difference() {
-    let site = site();
+    let site = Site::with_rules(RULES);
     let many = || (0..20).map(|n| scored(&format!("lonely-{n}"), 0));
     append(&site, many());
     let before = curated(&site);

@@ -19,6 +19,7 @@ mod kcat;
 mod local;
 mod model;
 mod redeliver;
+mod scored;
 mod scorers;
 #[allow(dead_code, reason = "the soak starts more by it")]
 mod site;

@@ -192,3 +192,44 @@ fn more_scorers_than_partitions_wait_and_all_end_at_the_end() {
     }
     assert_eq!(check("few"), 300);
 }
+
+/// What `riffle check` says of the scorers: how many, and how many records at most are left.
+fn told(site: &Site, prefix: &str) -> (u64, u64) {
+    let check = site.riffle(&["check", "--json"]);
+    let lines = check.stdout.lines();
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let what = format!("group riffle-score-{prefix}-scored");
+    let group = lines.find(|line| line["what"] == what).unwrap();
+    let found = group["found"].as_str().unwrap();
+    let numbers = found.split(|c: char| !c.is_ascii_digit());
+    let numbers: Vec<u64> = numbers.filter_map(|it| it.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+#[test]
+fn check_tells_how_many_scorers_there_are_and_what_is_left_for_them() {
+    let site = site("told");
+    let fed: Vec<Value> = (0..1000).map(|n| document(n, 0)).collect();
+    site.feed(&fed);
+    // A transaction leaves a mark in each partition.
+    let marks = 3 * u64::from(PARTITIONS);
+    let (scorers, left) = told(&site, "told");
+    assert_eq!(scorers, 0);
+    assert!((1000..=1000 + marks).contains(&left), "{left}");
+    let first = site.riffle(&["score", "--until-end"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let (scorers, left) = told(&site, "told");
+    assert!(scorers == 0 && left <= marks, "{scorers}, {left}");
+    let two = [(); 2].map(|()| site.spawn(&["score"]));
+    let start = Instant::now();
+    while told(&site, "told").0 < 2 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "they do not join"
+        );
+    }
+    for mut one in two {
+        one.kill().unwrap();
+        one.wait().unwrap();
+    }
+}

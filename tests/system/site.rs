@@ -34,6 +34,13 @@ impl Site {
         Site::with_model().set("score.perplexity.field=metadata.perplexity")
     }
 
+    /// The same with this configuration file.
+    pub fn with_rules(rules: &str) -> Self {
+        let site = Site::new();
+        site.write("riffle.toml", rules);
+        site
+    }
+
     /// Local logs; scores come from the model, wherever it is configured to be.
     pub fn with_model() -> Self {
         let dir = tempfile::tempdir().unwrap();

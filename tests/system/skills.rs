@@ -26,12 +26,6 @@ by = "skills"
 rate = 0.2
 "#;
 
-fn site(rules: &str) -> Site {
-    let site = Site::new();
-    site.write("riffle.toml", rules);
-    site
-}
-
 fn documents() -> Vec<Value> {
     let document = |skill: &str, n: usize| {
         let metadata = json!({"perplexity": 2.0 + n as f64, "tokens": 10, "skill": skill});
@@ -70,7 +64,7 @@ fn report(round: u64, skill: &str, loss: f64) -> Value {
 
 #[test]
 fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
-    let site = site(RULES);
+    let site = Site::with_rules(RULES);
     site.feed(&documents());
     site.run();
     // A fifth of 3,000 tokens, half to each of the two; the third skill is none of the mixture's.
@@ -152,7 +146,7 @@ fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
 
 #[test]
 fn a_changed_mixture_publishes_exactly_the_difference() {
-    let site = site(RULES);
+    let site = Site::with_rules(RULES);
     site.feed(&documents());
     site.run();
     let fixed = RULES.replace(

@@ -89,7 +89,7 @@ impl Packed {
         Document {
             slot: self.slot,
             variate: self.variate,
-            sum: self.state.wrapping_add_signed((gauge.above as i32).into()) & BASE,
+            sum: self.state.wrapping_add_signed(gauge.above()) & BASE,
             side: self.side(),
             bucket: (self.state >> BUCKET_SHIFT & 0x3f) as u8,
         }
@@ -116,8 +116,9 @@ impl Packed {
     }
 }
 
-/// How far a sum can be from where it was when its gauge was made, in one epoch: a quarter of what
-/// the gauge can tell apart.
+/// How far a sum can shift in one epoch, and how far from it a document's quiet ends at most: a
+/// quarter of what a gauge can tell apart. So a sum is at most one reach below the base, and at
+/// most three above it: two while nobody need look, and one in the epoch that ends the quiet.
 const REACH: u64 = 1 << 30;
 
 /// The largest difference that gauges take in, if a document has so many rows.
@@ -141,6 +142,11 @@ impl Gauge {
         let told = self.above >= self.width;
         self.width |= u32::from(told).wrapping_neg();
         told
+    }
+
+    /// How far the sum is above the base: from one [`REACH`] below it to three above.
+    fn above(&self) -> i64 {
+        i64::from(self.above.wrapping_add(REACH as u32)) - REACH as i64
     }
 
     /// Nobody need look any more.
@@ -171,7 +177,7 @@ impl Watch {
 
     /// The sums, from and up to without, with which nobody need look at a document.
     ///
-    /// All are nearer than [`REACH`] to the sum that it has, so that a gauge can hold them.
+    /// None is further than [`REACH`] from the sum that it has, so that a gauge can hold them.
     fn quiet(&self, document: &Document) -> (u64, u64) {
         let Document { sum, bucket, .. } = *document;
         let least = |key: u64| key.div_ceil(document.variate.into());
@@ -269,6 +275,17 @@ mod tests {
                 assert_eq!(told(document, &[-most; 128], &watch).len(), 1);
             }
         }
+    }
+
+    #[test]
+    fn sums_stay_exact_a_reach_behind_the_end_of_the_widest_quiet() {
+        let watch = watch(0, 0, 16);
+        let document = Document::new(0, 1, 3 << 34, &watch);
+        let most = leap(128) as i64;
+        let mut up = [most; 256];
+        up[0] -= 1;
+        assert_eq!(told(document, &up, &watch), [most]);
+        assert_eq!(told(document, &[-most; 256], &watch), [-most]);
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! The Kafka cluster: whether it answers, and which of the topics it has.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::Metadata;
 
 use super::finding::{Finding, Status};
 use crate::config::{Config, LogKind};
 
 /// How long the cluster has to answer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How many events of a client are looked through for the reason of its failure; each connection
 /// tried makes two or three.
@@ -53,26 +53,27 @@ pub(super) fn check(config: &Config, offline: bool) -> Vec<Finding> {
     }
 }
 
-/// What the cluster says about all its topics. All, since asking for one by name would make it on
-/// clusters that make topics on their own.
-fn metadata(config: &Config) -> Result<Metadata, String> {
+/// A client that asks, and neither reads nor writes; it keeps the first reason of a failure.
+pub(super) fn client(config: &Config) -> KafkaResult<BaseConsumer<Quiet>> {
     let mut client = ClientConfig::new();
     for (name, value) in config.kafka.iter() {
         client.set(name, value);
     }
-    let reason = Arc::new(OnceLock::new());
-    let quiet = Quiet {
-        reason: Arc::clone(&reason),
-    };
-    let consumer = BaseConsumer::from_config_and_context(&client, quiet)
-        .map_err(|error| format!("no client can be made: {error}"))?;
+    BaseConsumer::from_config_and_context(&client, Quiet::default())
+}
+
+/// What the cluster says about all its topics. All, since asking for one by name would make it on
+/// clusters that make topics on their own.
+fn metadata(config: &Config) -> Result<Metadata, String> {
+    let consumer = client(config).map_err(|error| format!("no client can be made: {error}"))?;
     consumer
         .fetch_metadata(None, ANSWER_TIME_MAX)
         .map_err(|error| {
             for _ in 0..EVENTS_MAX {
                 consumer.poll(Duration::ZERO);
             }
-            let reason = reason.get().cloned().unwrap_or_else(|| error.to_string());
+            let reason = consumer.context().reason.get().cloned();
+            let reason = reason.unwrap_or_else(|| error.to_string());
             format!("no answer within {} s: {reason}", ANSWER_TIME_MAX.as_secs())
         })
 }
@@ -108,14 +109,15 @@ fn topic(config: &Config, metadata: &Metadata, key: &str, name: &str) -> Finding
     Finding::new(Status::Ok, what, format!("will be made, with {partitions}"))
 }
 
-fn counted(count: usize, noun: &str) -> String {
+pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A client that prints nothing and keeps its first complaint: the ones after it say that all
 /// brokers are down.
-struct Quiet {
-    reason: Arc<OnceLock<String>>,
+#[derive(Default)]
+pub(super) struct Quiet {
+    reason: OnceLock<String>,
 }
 
 impl ClientContext for Quiet {

@@ -6,6 +6,7 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::finding::{Finding, Status, bytes};
 use crate::config::{Config, LogKind};
+use crate::log::local::layout::Paths;
 
 const WHAT: &str = "local directory";
 /// Less free space than this is worth a warning.
@@ -75,9 +76,9 @@ fn nearest_present(dir: &Path) -> Result<PathBuf, String> {
 
 fn logs(config: &Config) -> String {
     // Opening the store would make its directory.
-    let folder = config.local.dir.join("logs");
+    let paths = Paths::new(&config.local.dir);
     let present = |(_, topic, kind): &(_, &str, LogKind)| {
-        *kind == LogKind::Local && folder.join(topic).is_dir()
+        *kind == LogKind::Local && paths.log(topic).is_dir()
     };
     let topics = config.all_topics();
     let names: Vec<_> = topics

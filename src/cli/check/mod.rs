@@ -6,6 +6,7 @@ mod directory;
 mod encoder;
 mod finding;
 mod model;
+mod scorers;
 mod snapshots;
 
 use std::io::{self, Write};
@@ -65,7 +66,13 @@ fn findings(config: &Config, offline: bool) -> impl Iterator<Item = Finding> {
     let (model, shape) = model::check(&config.score);
     let device = move || device::check(config, shape.as_ref());
     let encoder = move || encoder::check(config);
-    let brokers = move || brokers::check(config, offline);
+    let brokers = move || {
+        let mut findings = brokers::check(config, offline);
+        if findings.iter().all(|it| it.status == Status::Ok) {
+            findings.extend(scorers::check(config));
+        }
+        findings
+    };
     std::iter::once(directory)
         .chain(snapshots)
         .chain([model])

@@ -32,7 +32,7 @@ pub fn copy(store: &Arc<dyn Store>, log: &str, end: &Offsets, copies: &Arc<Copie
 
 /// Reads up to `end`; how many records it has copied.
 fn read(store: &dyn Store, log: &str, end: &Offsets, copies: &Weak<Copies>) -> Result<u64> {
-    let mut reader = store.reader(log, &Offsets(vec![0; end.0.len()]))?;
+    let mut reader = store.reader(log, &Offsets::default())?;
     let mut count = 0;
     while !reader.offsets().reaches(end) {
         let mut records = reader.poll(TICK)?;
