@@ -127,6 +127,9 @@ fn kill_member(crew: &mut Crew<'_>, dice: &mut Dice) {
     let members = crew.at(post).children();
     if !members.is_empty() {
         signal_to(dice.choose(&members), "KILL");
+        if crew.at(post).doom == Some(Doom::Terminated) {
+            crew.at(post).doom = Some(Doom::Bereft);
+        }
         crew.count("cluster member killed");
     }
 }

@@ -26,6 +26,8 @@ pub enum Doom {
     Killed,
     /// SIGTERM: it commits what it has, and ends well.
     Terminated,
+    /// SIGTERM, and kill -9 of one of its processes before it had ended.
+    Bereft,
     /// Another has taken its place, or its transaction was given up by the broker.
     Fenced,
 }
@@ -105,6 +107,7 @@ impl Process {
         match self.doom {
             Some(Doom::Killed) => status.signal() == Some(9),
             Some(Doom::Terminated) => status.success(),
+            Some(Doom::Bereft) => status.success() || said_last("while it was asked to end"),
             Some(Doom::Fenced) => status.code() == Some(77) && said_last("has taken over"),
             None => false,
         }
