@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test emulate fuzz lint bench models kafka build compiler soak
+.PHONY: help demo test emulate fuzz lint bench models torch kafka build compiler soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ build: compiler ## Build the release binary, target/release/riffle
 
 models: ## Fetch the reference model and the encoder into models/
 	scripts/fetch-models
+
+torch: ## Fetch torch and transformers into .cache/torch (5 GB): with them, make test trains too
+	scripts/fetch-torch
 
 demo: compiler models ## Score and curate real text on the CPU, and show what was kept and why (3 minutes)
 	cargo build --release --locked --bin riffle --example demo

@@ -163,6 +163,79 @@ fn legal_text_prose_and_source_become_three_skills() {
 }
 
 #[test]
+fn differential_the_scored_log_gives_the_skills_that_its_documents_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = encoder_path();
+    let config = format!(
+        "local.dir = \"data\"\nscore.perplexity.field = \"metadata.perplexity\"\n\
+         score.encoder = \"{}\"\nscore.embeddings = true\nscore.device = \"cpu\"\n",
+        encoder.display()
+    );
+    std::fs::write(folder.path().join("riffle.toml"), config).unwrap();
+    let line = |(id, text): &(String, String), perplexity: Option<f64>| {
+        let metadata = serde_json::json!({ "perplexity": perplexity });
+        serde_json::json!({"id": id, "text": text, "metadata": metadata}).to_string()
+    };
+    let pieces = pieces();
+    let last: Vec<String> = pieces.iter().map(|it| line(it, Some(9.0))).collect();
+    // Versions and documents that are not live any more, and one that never was.
+    let mut fed: Vec<String> = pieces[..5]
+        .iter()
+        .map(|(id, _)| line(&(id.clone(), "another text".into()), Some(2.0)))
+        .collect();
+    fed.push(line(&("gone".into(), "a text".into()), Some(2.0)));
+    fed.push(line(&("unscored".into(), "a text".into()), None));
+    fed.extend(last.iter().cloned());
+    fed.push(r#"{"id": "gone", "deleted": true}"#.into());
+    std::fs::write(folder.path().join("fed.jsonl"), fed.join("\n")).unwrap();
+    std::fs::write(folder.path().join("last.jsonl"), last.join("\n")).unwrap();
+
+    let riffle = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_riffle"));
+        command
+            .current_dir(folder.path())
+            .args(["-c", "riffle.toml"]);
+        let output = command.args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        stderr
+    };
+    riffle(&["feed", "fed.jsonl"]);
+    riffle(&["score", "--until-end"]);
+    let fit = ["skills", "fit", "-k", "3", "--sample", "50", "--out"];
+    riffle(&[&fit[..], &["files.json", "last.jsonl"]].concat());
+    let told = riffle(&[&fit[..], &["scored.json", "--scored"]].concat());
+    assert!(told.contains("drew 50"), "{told}");
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert!(bytes("files.json") == bytes("scored.json"), "other skills");
+
+    // Without embeddings there is nothing to draw from, and the command says what to do.
+    riffle(&[
+        "--set",
+        "score.embeddings=false",
+        "--set",
+        "scored.topic=bare",
+        "score",
+        "--until-end",
+    ]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_riffle"));
+    command
+        .current_dir(folder.path())
+        .args(["-c", "riffle.toml", "--set", "scored.topic=bare"]);
+    let output = command
+        .args(["skills", "fit", "-k", "3", "--scored"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("score.embeddings = true"), "{stderr}");
+    assert!(
+        stderr.contains("0 documents cannot have 3 skills"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn centroids_of_another_encoder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (_, identity) = loaded();

@@ -1,155 +1,165 @@
 """LEGO through the engine and the feed: what does the mixture do for a model that learns by it?
 
-    RIFFLE=target/release/riffle python3 examples/pretraining_feed/lego.py --method skill-it
+    RIFFLE=target/release/riffle python3 examples/pretraining_feed/lego.py --seed 0 1 2
+    RIFFLE=target/release/riffle python3 examples/pretraining_feed/lego.py --model neo-125m \\
+        --weights gpt-neo-125M --seed 0 1 2
 
-The engine curates 192,000 samples that hold the skills 1:1:1:3:5 and publishes a mixture, by which
-the feed gives them out; a small model trains on them, and its validation losses go back to the
-engine, round by round. Methods: `random` takes skills as they come, `stratified` each as often,
-`fixed` keeps Skill-It's first mixture, and `skill-it` follows the losses. Same budget, and the same
-seeds for each.
+The engine curates samples of five skills and publishes a mixture, by which the feed gives them out;
+a model trains on them, and its validation losses go back to the engine, round by round. Methods:
+`random` mixes the skills 1:1:1:3:5, `stratified` evenly, `fixed` keeps Skill-It's first mixture, and
+`skill-it` follows the losses. Same samples, budget and seeds for each.
 
-Needs torch; and minutes on a CPU for each method and seed.
+The small model needs torch, and minutes on a CPU for each method and seed. GPT-Neo-125M, the paper's
+model, needs torch with CUDA and transformers; its defaults are the paper's.
 """
 
 import argparse
-import json
 import os
-import signal
-import subprocess
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
 from multiprocessing import get_context
+from statistics import mean, stdev
 
-from lego_task import skill_it
-from lego_task.data import GRAPH, RANDOM_MIX, SKILLS, documents
-from lego_task.training import train
-from riffle_feed import CommandLosses, Feed, FeedError, TailSource
-from tests.engine import Engine
+from lego_task.loop import METHODS, learn, scored
+from lego_task.training import Plan
 
-SAMPLES = 192_000
-TOPICS = [
-    "curated.topic",
-    "curated.statistics_topic",
-    "mixture.topic",
-    "mixture.losses_topic",
-]
-
-
-def scored(folder):
-    """An engine that has scored the samples, and keeps all of them."""
-    engine = Engine(folder)
-    engine.configure("select = []")
-    samples = list(documents(SAMPLES, 0, RANDOM_MIX))
-    for sample in samples:
-        sample["metadata"]["perplexity"] = 1
-    engine.run("feed", "-", lines=samples)
-    engine.run("score", "--until-end")
-    return engine
-
-
-class Mixture:
-    """A method's mixture as the engine publishes it, and the losses log that it follows."""
-
-    def __init__(self, command, method, seed, folder):
-        self.command = [*command, *settings(method, seed, folder)]
-        self._follows = method == "skill-it"
-        self._evaluations = []
-        self._losses = CommandLosses([*self.command, "losses", "-"])
-        self._curate = subprocess.Popen([*self.command, "curate"])
-        self._wait()
-
-    def report(self, number, losses):
-        """Reports an evaluation to the engine, and waits for the mixture that follows."""
-        if self._follows:
-            self._losses.report(losses, round=number)
-            self._evaluations.append([losses[skill] for skill in SKILLS])
-            self._wait(number)
-
-    def close(self):
-        """Ends the engine."""
-        self._curate.send_signal(signal.SIGINT)
-        self._curate.wait()
-
-    def _wait(self, number=None):
-        tail = [*self.command, "tail", "mixture", "--until-end", "--json"]
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            records = subprocess.run(tail, capture_output=True).stdout.splitlines()
-            last = json.loads(records[-1]) if records else {}
-            if records and last.get("round") == number:
-                return self._check(last["skills"])
-            time.sleep(0.05)
-        raise FeedError(f"no mixture that follows from round {number}")
-
-    def _check(self, skills):
-        """The engine's mixture is what the paper's formula gives."""
-        if self._follows:
-            expected = skill_it.mixture(GRAPH, self._evaluations)
-            assert all(abs(skills[it] - p) < 1e-8 for it, p in zip(SKILLS, expected)), skills
+# What a model takes where nothing else is said.
+DEFAULTS = {
+    "small": {
+        "device": "cpu",
+        "precision": "fp32",
+        "steps": 1_800,
+        "batch": 128,
+        "samples": 192_000,
+        "processes": 2,
+    },
+    "neo-125m": {
+        "device": "cuda",
+        "precision": "bf16",
+        "steps": 6_000,
+        "batch": 32,
+        # As many of each skill as any method takes: then none is trained on twice.
+        "samples": 480_000,
+        "processes": 1,
+    },
+}
 
 
-def settings(method, seed, folder):
-    """What the engine is told: logs of the run's own, and how its mixture is found."""
-    graph = os.path.join(folder, "graph.csv")
-    with open(graph, "w") as file:
-        rows = [["skill", *SKILLS], *([skill, *row] for skill, row in zip(SKILLS, GRAPH))]
-        file.write("".join(",".join(map(str, row)) + "\n" for row in rows))
-    weights = ", ".join(f"{skill} = {float(w)}" for skill, w in zip(SKILLS, RANDOM_MIX))
-    found = {"random": "fixed", "stratified": "stratified"}.get(method, "skill-it")
-    values = [
-        "skills.field=metadata.skill",
-        f"mixture.graph={graph}",
-        f"mixture.method={found}",
-        *([f"mixture.weights={{ {weights} }}"] if method == "random" else []),
-        *(f"{key}={method}-{seed}-{key}" for key in TOPICS),
-    ]
-    return [part for value in values for part in ("--set", value)]
+def arguments():
+    """What is asked for, with the model's own defaults where nothing is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", choices=DEFAULTS, default="small")
+    add("--weights", metavar="DIR", help="pre-trained weights of neo-125m; random without")
+    add("--method", choices=METHODS, nargs="+", default=METHODS)
+    add("--seed", type=int, nargs="+", default=[0])
+    add("--device", help="cpu, cuda or cuda:1; by default cpu for small and cuda for neo-125m")
+    add("--precision", choices=["fp32", "bf16"], help="fp32 for small, bf16 for neo-125m")
+    add("--steps", type=int, help="1800 for small, 6000 for neo-125m")
+    add("--batch", type=int, help="128 for small, 32 for neo-125m")
+    add("--samples", type=int, help="in the curated log: 192000 for small, 480000 for neo-125m")
+    add("--rounds", type=int, default=6, help="the mixture follows so many times")
+    add("--evaluations", type=int, default=3, help="reported a round; the last ones, 1/20 apart")
+    add("--context", type=int, default=128, help="most tokens of a sample, for neo-125m")
+    add("--learning-rate", type=float, help="the model's own by default")
+    add("--eta", type=float, default=0.5, help="Skill-It's step")
+    add("--window", type=int, default=3, help="evaluations that Skill-It looks back")
+    add("--processes", type=int, help="models trained at a time: 2 small ones, 1 neo-125m")
+    options = parser.parse_args()
+    for name, value in DEFAULTS[options.model].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if options.weights and options.model == "small":
+        parser.error("--weights is for --model neo-125m")
+    if options.steps % options.rounds:
+        parser.error(f"{options.steps} steps do not make {options.rounds} equal rounds")
+    return options
+
+
+def plan(options):
+    """The training that these options ask for."""
+    steps_a_round = options.steps // options.rounds
+    return Plan(
+        rounds=options.rounds,
+        steps_a_round=steps_a_round,
+        batch=options.batch,
+        evaluations=options.evaluations,
+        steps_between=max(1, steps_a_round // 20),
+    )
+
+
+def trainer(options, seed):
+    """The model to train."""
+    shared = {"device": options.device}
+    if options.learning_rate:
+        shared["learning_rate"] = options.learning_rate
+    if options.model == "small":
+        from lego_task.small import SmallTrainer
+
+        return SmallTrainer(seed, **shared)
+    from lego_task.neo import NeoTrainer
+
+    bf16 = options.precision == "bf16"
+    shared |= {"weights": options.weights, "context": options.context, "bf16": bf16}
+    return NeoTrainer(seed, options.steps, **shared)
 
 
 def run(command, method, seed, options):
-    """Trains one model on what this riffle has scored, and prints its mean accuracy."""
+    """Trains one model on what this riffle has scored; the evaluations at the rounds' ends."""
     name = f"{method}, seed {seed}"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(Mixture(command, method, seed, folder)) as mixture,
-    ):
-        logs = [TailSource(log, mixture.command) for log in ("curated", "mixture")]
-        shape = {"rounds": options.rounds, "steps_a_round": options.steps // options.rounds}
-        with Feed(*logs, repeat=True, seed=seed) as feed:
-            accuracies = train(
-                iter(feed), mixture.report, name=name, seed=seed, batch=options.batch, **shape
-            )
-    by_skill = [round(100 * part, 1) for part in accuracies.values()]
-    mean = sum(by_skill) / len(by_skill)
+    settings = {"mixture.eta": options.eta, "mixture.window": options.window}
+    model = trainer(options, seed)
+    ends = learn(command, method, seed, model, plan(options), name, settings)
+    by_skill = [round(100 * part, 1) for part in ends[-1].accuracies.values()]
     print(f"{name}: by skill {by_skill} %", flush=True)
-    print(f"figure\tlego.{method}.seed_{seed}\t{mean:.1f}\t%", flush=True)
+    halfway = ends[len(ends) // 2 - 1]
+    figure(f"{method}.seed_{seed}.accuracy", 100 * ends[-1].accuracy, "%")
+    figure(f"{method}.seed_{seed}.loss", ends[-1].loss, "nats")
+    figure(f"{method}.seed_{seed}.accuracy_halfway", 100 * halfway.accuracy, "%")
+    figure(f"{method}.seed_{seed}.loss_halfway", halfway.loss, "nats")
+    return ends
+
+
+def figure(name, value, unit):
+    """A line for programs."""
+    print(f"figure\tlego.{name}\t{value:.4g}\t{unit}", flush=True)
+
+
+def table(ends, seeds):
+    """Mean and standard deviation over the seeds, round by round, as Markdown.
+
+    `ends` is a list of evaluations by (method, seed).
+    """
+    methods = list(dict.fromkeys(method for method, _ in ends))
+    steps = [end.step for end in next(iter(ends.values()))]
+    for what, scale, digits in [("accuracy", 100, 1), ("loss", 1, 3)]:
+        print(f"\n| mean {what} after | {' | '.join(f'{step} steps' for step in steps)} |")
+        print("|---" * (len(steps) + 1) + "|")
+        for method in methods:
+            row = [method]
+            for n in range(len(steps)):
+                values = [scale * getattr(ends[method, seed][n], what) for seed in seeds]
+                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+                row.append(f"{mean(values):.{digits}f}{spread}")
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 def main():
     """Runs the methods asked for."""
-    methods = ["random", "stratified", "fixed", "skill-it"]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--method", choices=methods, nargs="+", default=methods)
-    parser.add_argument("--seed", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=3_600)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--processes", type=int, default=2, help="models trained at a time")
-    options = parser.parse_args()
+    options = arguments()
     os.environ.setdefault("RIFFLE", "target/release/riffle")
     with tempfile.TemporaryDirectory() as folder:
-        command = scored(folder).command
-        print(f"{SAMPLES} samples are scored", flush=True)
+        command = scored(folder, options.samples).command
+        print(f"{options.samples} samples are scored", flush=True)
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as processes:
-            runs = [
-                processes.submit(run, command, method, seed, options)
+            runs = {
+                (method, seed): processes.submit(run, command, method, seed, options)
                 for seed in options.seed
                 for method in options.method
-            ]
-            for it in runs:
-                it.result()
+            }
+            table({key: it.result() for key, it in runs.items()}, options.seed)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ Examples:
     riffle tail curated                       wait for changes of the curated set
     riffle tail curated --until-end --json    all of them so far, a JSON object each
     riffle tail scored --from -10 --until-end the last ten
+    riffle tail curated --from 0:812,1:790    go on in the first two partitions where one stopped
     riffle tail dead-letters --from beginning -n 1";
 
 /// Which log to print, and which part of it.
@@ -28,7 +29,9 @@ pub struct TailArgs {
     pub json: bool,
     /// Where to begin in each partition: beginning, end, an offset, or -N for the last N records
     ///
-    /// The default is the beginning with --until-end, and else the end.
+    /// The default is the beginning with --until-end, and else the end. Or PARTITION:OFFSET for some
+    /// partitions, and the beginning of the others: 0:12,2:7. With --json, records say their own
+    /// place in this form, as "position": one after it is where to go on.
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     pub from: Option<Start>,
     /// Stop at the present end of the log instead of waiting for more
@@ -51,6 +54,7 @@ pub(super) fn run(global: &Global, args: &TailArgs) -> Result<(), Failure> {
         Kind::Statistics => (&config.curated.statistics_topic, config.curated.log),
         Kind::Mixture => (&config.mixture.topic, config.curated.log),
         Kind::Losses => (&config.mixture.losses_topic, config.curated.log),
+        Kind::LossesDeadLetters => (&config.mixture.dead_letters_topic, config.curated.log),
     };
     let by_default = if args.until_end {
         Start::Beginning
@@ -59,7 +63,7 @@ pub(super) fn run(global: &Global, args: &TailArgs) -> Result<(), Failure> {
     };
     let options = TailOptions {
         json: args.json,
-        start: args.from.unwrap_or(by_default),
+        start: args.from.clone().unwrap_or(by_default),
         until_end: args.until_end,
         count: args.count,
         color: global.color.on(&io::stdout()),

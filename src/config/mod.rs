@@ -103,7 +103,7 @@ impl Config {
     }
 
     /// All topics: the key that names each, its name, and the kind of log it is in.
-    pub fn all_topics(&self) -> [(&'static str, &str, LogKind); 7] {
+    pub fn all_topics(&self) -> [(&'static str, &str, LogKind); 8] {
         let (scored, curated, mixture) = (&self.scored, &self.curated, &self.mixture);
         [
             ("documents.topic", &self.documents.topic, self.documents.log),
@@ -121,6 +121,11 @@ impl Config {
             ),
             ("mixture.losses_topic", &mixture.losses_topic, curated.log),
             ("mixture.topic", &mixture.topic, curated.log),
+            (
+                "mixture.dead_letters_topic",
+                &mixture.dead_letters_topic,
+                curated.log,
+            ),
         ]
     }
 

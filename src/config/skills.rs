@@ -78,6 +78,9 @@ pub struct Mixture {
     /// Where the mixture is published.
     #[serde(deserialize_with = "values::topic")]
     pub topic: String,
+    /// Where records of the losses log go that are no reports, with the reason and their place.
+    #[serde(deserialize_with = "values::topic")]
+    pub dead_letters_topic: String,
 }
 
 /// How a mixture is found.
@@ -119,6 +122,7 @@ impl Default for Mixture {
             run: String::new(),
             losses_topic: "losses".into(),
             topic: "mixture".into(),
+            dead_letters_topic: "losses-dead-letters".into(),
         }
     }
 }

@@ -16,8 +16,8 @@ use super::groups::group_of;
 use super::skills::SkillSums;
 use crate::log::Record;
 
-/// What the losses log said: a report, or `None` for a record that is none.
-pub type Reported = Option<Report>;
+/// What the losses log said: a report, or the dead letter of a record that is none.
+pub type Reported = Result<Report, Record>;
 
 /// A mixture, as it is told and published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +89,8 @@ pub enum Told {
     Mixture(Shares),
     /// What became of the reports, this epoch's among them.
     Reports(ReportCounts),
+    /// The dead letter of a record that is no report.
+    Letter(Record),
 }
 
 impl Told {
@@ -96,7 +98,7 @@ impl Told {
     pub fn weights(self) -> Option<Weights> {
         match self {
             Told::Mixture(shares) => Some(shares.weights()),
-            Told::Reports(_) => None,
+            Told::Reports(_) | Told::Letter(_) => None,
         }
     }
 }
@@ -199,7 +201,8 @@ impl Current {
     fn take(&mut self, epoch: Epoch) -> Vec<Told> {
         let mut told = Vec::new();
         if !epoch.reports.is_empty() {
-            epoch.reports.iter().for_each(|report| self.report(report));
+            let letters = epoch.reports.into_iter().filter_map(|it| self.report(it));
+            told.extend(letters.map(Told::Letter));
             let (complete, incomplete) = self.live.losses().counts();
             self.counts.evaluations = complete as u64;
             self.counts.incomplete = incomplete as u64;
@@ -231,17 +234,24 @@ impl Current {
         told
     }
 
-    fn report(&mut self, report: &Reported) {
-        let applied = report.as_ref().map(|report| self.live.apply(report));
-        match applied {
-            Some(Ok(Applied::Changed | Applied::Unchanged)) => {}
-            Some(Ok(Applied::OtherRun)) => self.counts.of_other_runs += 1,
-            Some(Ok(Applied::UnknownSkill)) => self.counts.of_unknown_skills += 1,
-            Some(Err(error)) => {
+    /// Takes a report in; gives back the dead letter of what is none.
+    fn report(&mut self, report: Reported) -> Option<Record> {
+        let report = match report {
+            Ok(report) => report,
+            Err(letter) => {
+                self.counts.unusable += 1;
+                return Some(letter);
+            }
+        };
+        match self.live.apply(&report) {
+            Ok(Applied::Changed | Applied::Unchanged) => {}
+            Ok(Applied::OtherRun) => self.counts.of_other_runs += 1,
+            Ok(Applied::UnknownSkill) => self.counts.of_unknown_skills += 1,
+            Err(error) => {
                 tracing::warn!(%error, "a report of a loss is passed over");
                 self.counts.unusable += 1;
             }
-            None => self.counts.unusable += 1,
         }
+        None
     }
 }

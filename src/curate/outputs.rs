@@ -29,7 +29,12 @@ pub fn open_outputs(curate: &Curate, scored_partitions: u16) -> Result<Outputs, 
     if let Some(topics) = &curate.mixture {
         store.create(&topics.losses, single)?;
         store.create(&topics.mixture, single)?;
-        logs.push(&topics.mixture);
+        let growing = Layout {
+            compacted: false,
+            ..single
+        };
+        store.create(&topics.dead_letters, growing)?;
+        logs.extend([&*topics.mixture, &topics.dead_letters]);
     }
     Ok(Outputs {
         writer: store.writer(&writer_of(&curate.curated), &logs)?,
@@ -47,6 +52,7 @@ fn mixture_log(curate: &Curate) -> Option<MixtureLog> {
     let topics = curate.mixture.as_ref()?;
     Some(MixtureLog {
         topic: topics.mixture.clone(),
+        dead_letters: topics.dead_letters.clone(),
         method: start.rule().method().name(),
         run: start.losses().run().to_owned(),
     })

@@ -49,6 +49,8 @@ pub struct Outputs {
 pub struct MixtureLog {
     /// The log, with one partition in use.
     pub topic: String,
+    /// Where records of the losses go that are no reports; with one partition in use.
+    pub dead_letters: String,
     /// How the mixture is found.
     pub method: &'static str,
     /// The trainer's run that it follows.
@@ -102,6 +104,8 @@ pub struct Publisher {
     /// The mixture in force, and whether it is to be published.
     mixture: Option<Shares>,
     is_mixture_new: bool,
+    /// Dead letters of the losses that are to be published.
+    letters: Vec<Record>,
     curated: u64,
     counters: Arc<Counters>,
 }
@@ -126,6 +130,7 @@ impl Publisher {
             groups,
             mixture: None,
             is_mixture_new: false,
+            letters: Vec::new(),
             curated: 0,
             counters,
         }
@@ -149,6 +154,7 @@ impl Publisher {
                 named,
             } if replay == number => {
                 self.curated = kept.len() as u64;
+                self.letters.clear();
                 changes.since(&kept, named)
             }
             earlier => {
@@ -189,6 +195,7 @@ impl Publisher {
                 self.is_mixture_new = true;
             }
             Told::Reports(counts) => self.statistics.note_reports(counts),
+            Told::Letter(letter) => self.letters.push(letter),
         }
     }
 
@@ -196,6 +203,7 @@ impl Publisher {
     fn committed(&mut self) {
         self.statistics.committed();
         self.is_mixture_new = false;
+        self.letters.clear();
     }
 
     /// The net changes of an epoch, its end, and, on the way, its statistics.
@@ -240,7 +248,7 @@ impl Publisher {
         let statistics: Vec<Record> = statistics.collect();
         let progress = self.progress(epoch, offsets).encode();
         let mixture = self.mixture_record(epoch);
-        let (scored, groups) = (self.scored.as_mut(), &self.groups);
+        let (scored, groups, letters) = (self.scored.as_mut(), &self.groups, &self.letters);
         let Outputs {
             writer,
             curated,
@@ -258,6 +266,12 @@ impl Publisher {
             }
             for (log, record) in mixture_log.iter().zip(&mixture) {
                 writer.append(&log.topic, 0, record.clone())?;
+            }
+            for letter in letters {
+                let log = mixture_log
+                    .as_ref()
+                    .expect("letters come where losses are read");
+                writer.append(&log.dead_letters, 0, letter.clone())?;
             }
             Ok(writer.commit(&progress)?)
         })?;

@@ -74,6 +74,8 @@ pub struct MixtureTopics {
     pub until: Until,
     /// Where the mixture is published.
     pub mixture: String,
+    /// Where records of the losses go that are no reports.
+    pub dead_letters: String,
 }
 
 /// Curates until the end, or until told to stop; on return all that was read is committed.

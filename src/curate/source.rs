@@ -14,6 +14,11 @@ use super::snapshot::{Form, Snapshot, Tee, restore};
 use crate::dataflow::{Epoch, EpochReader, Sending};
 use crate::engine::{Counters, EngineError};
 use crate::log::{Offsets, Received};
+use crate::records::{cut, dead_letter};
+
+/// What is kept of a record of the log of losses that is no report. A report is short, and what is
+/// none may be anything.
+const LETTER_BYTES_MAX: usize = 64 << 10;
 
 /// What the source's thread works with.
 pub struct ScoredInput {
@@ -56,7 +61,7 @@ pub fn read<D: Document>(
         reader.run(&sending, |index, received: Received| {
             let (log, position) = (&logs[index], received.position);
             if index > 0 {
-                let report = received::Received::Report(report(log, &received));
+                let report = received::Received::Report(report(log, received));
                 return Ok(Some(report));
             }
             Counters::add(&counters.scored_read, 1);
@@ -107,16 +112,17 @@ fn begin<D: Document>(
     }
 }
 
-/// What a record of the log of losses reports, if it does.
-fn report(log: &str, received: &Received) -> Reported {
-    let record = &received.record;
+/// What a record of the log of losses reports, or its dead letter.
+fn report(log: &str, received: Received) -> Reported {
+    let Received { position, record } = received;
     let report = match (&record.value, &record.key) {
         (Some(value), _) => Report::parse(value),
         (None, key) => Report::parse_tombstone(key.as_deref().unwrap_or_default()),
     };
-    if let Err(error) = &report {
-        let position = received.position;
-        tracing::warn!(log, %position, %error, "a record is passed over");
-    }
-    report.ok()
+    report.map_err(|error| {
+        tracing::warn!(log, %position, %error, "a record goes to the dead letters of the losses");
+        let mut letter = dead_letter(record, &error.to_string(), log, position);
+        cut(&mut letter, LETTER_BYTES_MAX);
+        letter
+    })
 }

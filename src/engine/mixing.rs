@@ -128,6 +128,7 @@ fn fingerprint(mixture: &Mixture, graph: &Graph) -> String {
         skills: Vec::new(),
         topic: String::new(),
         losses_topic: String::new(),
+        dead_letters_topic: String::new(),
         ..mixture.clone()
     };
     let mut hasher = blake3::Hasher::new();

@@ -179,6 +179,7 @@ fn curate_of(
             losses: losses.clone(),
             until: until(until_end, &curated_store, losses, complete),
             mixture: config.mixture.topic.clone(),
+            dead_letters: config.mixture.dead_letters_topic.clone(),
         }
     });
     Ok(Curate {

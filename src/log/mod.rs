@@ -20,13 +20,14 @@ pub use error::LogError;
 pub use group::{Given, Group, Kept, Share, ShareWriter};
 pub use position::{Offsets, Position};
 pub use scan::scan;
+use serde::{Deserialize, Serialize};
 
 /// The result of what a store does.
 pub type Result<T> = std::result::Result<T, LogError>;
 
 /// A record of a log. In a log of documents the key is the document's id, and a record without a
 /// value takes the document down.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// What compaction and upserts go by; absent in logs that only grow.
     pub key: Option<Vec<u8>>,

@@ -29,7 +29,7 @@ pub(super) fn write(
             let value = record.value.as_deref().ok_or(Undecoded::NoValue)?;
             escaped(&String::from_utf8_lossy(value), usize::MAX)
         }
-        Kind::DeadLetters => dead_letter(record, color),
+        Kind::DeadLetters | Kind::LossesDeadLetters => dead_letter(record, color),
     };
     let position = paint(received.position, DIM, color);
     line.extend(format!("{position} {rest}").into_bytes());

@@ -1,4 +1,6 @@
 //! Records as JSON, one object a line, with names that do not change.
+//!
+//! But for documents, which come as they are, each says where it stands in its log: `position`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,17 +8,20 @@ use serde::Serialize;
 
 use super::{Kind, Undecoded};
 use crate::feed::{Head, REJECT_HEADER};
-use crate::log::{Received, Record};
+use crate::log::{Position, Received, Record};
 use crate::records::{CUT_FROM, Scored};
 
 /// Writes the record as one line, without its end.
 pub(super) fn write(kind: Kind, received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded> {
     let record = &received.record;
     match kind {
-        Kind::Documents | Kind::Curated => write_document(record, line),
+        Kind::Documents => write_document(record, None, line),
+        Kind::Curated => write_curated(received, line),
         Kind::Scored => write_scored(received, line),
-        Kind::Statistics | Kind::Mixture | Kind::Losses => write_statistics(record, line),
-        Kind::DeadLetters => Ok(serde_json::to_writer(line, &DeadLetter::new(record))?),
+        Kind::Statistics | Kind::Mixture | Kind::Losses => write_statistics(received, line),
+        Kind::DeadLetters | Kind::LossesDeadLetters => {
+            Ok(serde_json::to_writer(line, &DeadLetter::new(received))?)
+        }
     }
 }
 
@@ -28,11 +33,15 @@ struct Takedown<'a> {
     deleted: bool,
 }
 
-fn write_document(record: &Record, line: &mut Vec<u8>) -> Result<(), Undecoded> {
+fn write_document(
+    record: &Record,
+    position: Option<Position>,
+    line: &mut Vec<u8>,
+) -> Result<(), Undecoded> {
     let Some(value) = &record.value else {
         let takedown = Takedown {
             id: key(record)?,
-            position: None,
+            position: position.map(|it| it.to_string()),
             deleted: true,
         };
         return Ok(serde_json::to_writer(line, &takedown)?);
@@ -43,6 +52,33 @@ fn write_document(record: &Record, line: &mut Vec<u8>) -> Result<(), Undecoded> 
     Head::parse(value)?;
     one_line(value, line);
     Ok(())
+}
+
+/// A curated document has its position in the object `riffle`, which ends it.
+fn write_curated(received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded> {
+    let position = received.position;
+    write_document(&received.record, Some(position), line)?;
+    if received.record.value.is_some() && line.ends_with(b"}}") {
+        line.pop();
+        end_with(position, line);
+        line.push(b'}');
+    }
+    Ok(())
+}
+
+/// Adds the position as the last member of the JSON object that `line` ends with.
+fn end_with(position: Position, line: &mut Vec<u8>) {
+    while line.last().is_some_and(u8::is_ascii_whitespace) {
+        line.pop();
+    }
+    if line.pop_if(|byte| *byte == b'}').is_some() {
+        let separator = if line.trim_ascii_end().ends_with(b"{") {
+            ""
+        } else {
+            ","
+        };
+        line.extend(format!("{separator}\"position\":\"{position}\"}}").bytes());
+    }
 }
 
 /// JSON has line ends between its parts only, never within strings: blanks do as well.
@@ -103,10 +139,11 @@ fn write_scored(received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded
     Ok(serde_json::to_writer(line, &object)?)
 }
 
-fn write_statistics(record: &Record, line: &mut Vec<u8>) -> Result<(), Undecoded> {
-    let value = record.value.as_deref().ok_or(Undecoded::NoValue)?;
+fn write_statistics(received: &Received, line: &mut Vec<u8>) -> Result<(), Undecoded> {
+    let value = received.record.value.as_deref().ok_or(Undecoded::NoValue)?;
     serde_json::from_slice::<&serde_json::value::RawValue>(value)?;
     one_line(value, line);
+    end_with(received.position, line);
     Ok(())
 }
 
@@ -114,6 +151,8 @@ fn write_statistics(record: &Record, line: &mut Vec<u8>) -> Result<(), Undecoded
 #[derive(Serialize)]
 struct DeadLetter<'a> {
     reason: Option<String>,
+    /// Where the letter itself stands; topic, partition and offset say where it was read.
+    position: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     topic: Option<String>,
@@ -131,13 +170,15 @@ struct DeadLetter<'a> {
 }
 
 impl<'a> DeadLetter<'a> {
-    fn new(record: &'a Record) -> Self {
+    fn new(received: &'a Received) -> Self {
+        let record = &received.record;
         let text = |name| header(record, name);
         let number = |name| text(name).and_then(|number| number.parse().ok());
         let (key, key_base64) = text_or_base64(record.key.as_deref());
         let (value, value_base64) = text_or_base64(record.value.as_deref());
         DeadLetter {
             reason: text("reason"),
+            position: received.position.to_string(),
             source: text("source"),
             topic: text("topic"),
             partition: number("partition"),
@@ -198,16 +239,27 @@ mod tests {
     #[test]
     fn documents_come_as_they_are_on_one_line() {
         let value = b"{\"n\": 1.50,\r\n \"id\": \"a\", \"text\": \"b\\n\"}";
-        for kind in [Kind::Documents, Kind::Curated] {
-            assert_eq!(
-                written(kind, record(Some(b"a"), Some(value))).unwrap(),
-                r#"{"n": 1.50,   "id": "a", "text": "b\n"}"#
-            );
-            assert_eq!(
-                written(kind, record(Some(b"a\""), None)).unwrap(),
-                r#"{"id":"a\"","deleted":true}"#
-            );
-        }
+        assert_eq!(
+            written(Kind::Documents, record(Some(b"a"), Some(value))).unwrap(),
+            r#"{"n": 1.50,   "id": "a", "text": "b\n"}"#
+        );
+        assert_eq!(
+            written(Kind::Documents, record(Some(b"a\""), None)).unwrap(),
+            r#"{"id":"a\"","deleted":true}"#
+        );
+    }
+
+    #[test]
+    fn curated_documents_and_takedowns_say_where_they_stand() {
+        let value = b"{\"id\": \"a\",\n \"text\": \"}}\",\"riffle\":{\"epoch\":1}}";
+        assert_eq!(
+            written(Kind::Curated, record(Some(b"a"), Some(value))).unwrap(),
+            r#"{"id": "a",  "text": "}}","riffle":{"epoch":1,"position":"2:7"}}"#
+        );
+        assert_eq!(
+            written(Kind::Curated, record(Some(b"a\""), None)).unwrap(),
+            r#"{"id":"a\"","position":"2:7","deleted":true}"#
+        );
     }
 
     #[test]
@@ -254,12 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn statistics_come_as_they_are() {
-        let statistics = record(None, Some(br#"{"cut": 1.50}"#));
-        assert_eq!(
-            written(Kind::Statistics, statistics).unwrap(),
-            r#"{"cut": 1.50}"#
-        );
+    fn statistics_mixtures_and_losses_come_with_their_place() {
+        for kind in [Kind::Statistics, Kind::Mixture, Kind::Losses] {
+            let of = |json: &[u8]| written(kind, record(None, Some(json))).unwrap();
+            assert_eq!(
+                of(b"{\"cut\": 1.50 } \n"),
+                r#"{"cut": 1.50 ,"position":"2:7"}"#
+            );
+            assert_eq!(of(b"{ }"), r#"{ "position":"2:7"}"#);
+            assert_eq!(of(b"[{}]"), "[{}]");
+        }
         assert!(written(Kind::Statistics, record(None, Some(b"{"))).is_err());
         assert!(written(Kind::Statistics, record(None, None)).is_err());
     }
@@ -279,13 +335,13 @@ mod tests {
         }
         assert_eq!(
             written(Kind::DeadLetters, letter).unwrap(),
-            "{\"reason\":\"invalid UTF-8 at byte 0\",\"source\":\"crawl.jsonl:9\",\
+            "{\"reason\":\"invalid UTF-8 at byte 0\",\"position\":\"2:7\",\"source\":\"crawl.jsonl:9\",\
              \"topic\":\"documents\",\"partition\":3,\"offset\":41,\"key\":\"a\",\
              \"value\":null,\"value_base64\":\"/wA=\",\"cut_from\":70000}"
         );
         assert_eq!(
             written(Kind::DeadLetters, record(None, Some(b"x"))).unwrap(),
-            "{\"reason\":null,\"topic\":null,\"partition\":null,\"offset\":null,\
+            "{\"reason\":null,\"position\":\"2:7\",\"topic\":null,\"partition\":null,\"offset\":null,\
              \"key\":null,\"value\":\"x\"}"
         );
     }

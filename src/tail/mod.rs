@@ -33,10 +33,12 @@ pub enum Kind {
     Losses,
     /// Records that could not be scored, with the reason.
     DeadLetters,
+    /// Records of the losses that are no reports, with the reason.
+    LossesDeadLetters,
 }
 
 /// What is printed, and how.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TailOptions {
     /// One JSON object a line instead of a line for a person.
     pub json: bool,
@@ -89,8 +91,9 @@ enum Undecoded {
 
 /// Writes the records of `log` to `out`, and says how many.
 ///
-/// With `json`, documents and curated documents come as they are, and takedowns as
-/// `{"id": …, "deleted": true}`: what `feed` takes in. It ends at the log's present end, after a
+/// With `json`, documents come as they are, and takedowns as `{"id": …, "deleted": true}`: what
+/// `feed` takes in. All other records gain their place in the log, "position": "PARTITION:OFFSET";
+/// curated documents in their object `riffle`, which `feed` takes in and `score` leaves out. It ends at the log's present end, after a
 /// count of records, or when `stop` is set, as the options say, and without an error when the
 /// output's reader has gone. Records of another form are passed over with a warning.
 ///

@@ -22,11 +22,14 @@ use serde_json::Value;
 
 use batch::{Batch, Sample, Seen, batch, decoded, latest, skill_of};
 use scenario::{ALL, Arrival, BY_DENSITY, BY_SKILL, Crew, PLAIN, Step, arrival, step};
-use world::{CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, MIXTURE, SCORED, STATISTICS, World};
+use world::{
+    CURATED, DEAD_LETTERS, DOCUMENTS, LOSSES, LOSSES_LETTERS, MIXTURE, SCORED, STATISTICS, World,
+};
 
 /// Checks what is published now against the rules and the place of the last commit.
 fn check(world: &World) {
     check_verify(world);
+    check_letters(world);
     let (Some(rules), Some((epoch, statistics))) =
         (world.committed_rules(), world.statistics().pop_last())
     else {
@@ -212,6 +215,37 @@ fn check_skills(world: &World, epoch: u64, expected: &Batch<'_>) {
         }
     }
     assert_eq!(documents, [expected.live.len(), expected.kept.len()]);
+}
+
+/// Every record of the losses that is no report is a dead letter once, with its place; and once more
+/// where the losses were not read in between and then read again from their beginning.
+fn check_letters(world: &World) {
+    let losses = world.store.committed(LOSSES);
+    let is_none = |it: &&Received| it.record.key.as_deref() == Some(b"none");
+    let malformed: Vec<&Received> = losses.iter().filter(is_none).collect();
+    let (mut expected, mut read) = (Vec::new(), 0);
+    for statistics in world.statistics().values() {
+        let offsets = statistics.get("losses_offsets");
+        let end = offsets.map_or(0, |it| it[0].as_u64().unwrap());
+        let places = malformed.iter().map(|it| it.position.offset());
+        expected.extend(places.filter(|place| (read..end).contains(place)));
+        read = end;
+    }
+    let letters = world.store.committed(LOSSES_LETTERS);
+    let header = |letter: &Received, name: &str| {
+        let mut headers = letter.record.headers.iter();
+        let (_, value) = headers.find(|(it, _)| it == name).unwrap();
+        String::from_utf8(value.clone()).unwrap()
+    };
+    let place = |letter: &Received| header(letter, "offset").parse().unwrap();
+    let found: Vec<u64> = letters.iter().map(place).collect();
+    assert_eq!(found, expected);
+    for letter in &letters {
+        assert_eq!(header(letter, "topic"), LOSSES);
+        assert_eq!(letter.record.value, malformed[0].record.value);
+        let reason = header(letter, "reason");
+        assert!(reason.contains("needs"), "{reason}");
+    }
 }
 
 fn epoch_of(received: &Received) -> u64 {

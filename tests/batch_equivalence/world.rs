@@ -31,6 +31,7 @@ pub const STATISTICS: &str = "statistics";
 pub const DEAD_LETTERS: &str = "dead-letters";
 pub const LOSSES: &str = "losses";
 pub const MIXTURE: &str = "mixture";
+pub const LOSSES_LETTERS: &str = "losses-dead-letters";
 
 /// One scenario: the store as it is now.
 pub struct World {
@@ -333,6 +334,7 @@ fn curating(store: Arc<dyn Store>, workers: usize, rules: usize) -> Result<Curat
         losses: LOSSES.to_owned(),
         until: Box::new(move || Ok(Some(losses.clone()))),
         mixture: MIXTURE.to_owned(),
+        dead_letters: LOSSES_LETTERS.to_owned(),
     });
     Ok(Curate {
         scored_store: Arc::clone(&store),

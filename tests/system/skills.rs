@@ -74,6 +74,7 @@ fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
         site.tail("mixture"),
         [json!({
             "epoch": 0, "method": "skill-it", "run": "", "skills": {"read": 0.5, "write": 0.5},
+            "position": "0:0",
         })]
     );
 

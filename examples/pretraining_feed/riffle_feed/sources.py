@@ -7,6 +7,7 @@ the log is read. `riffle_feed.kafka` has the one for Kafka.
 """
 
 import os
+import re
 import select
 import subprocess
 import tempfile
@@ -16,6 +17,9 @@ from .progress import position
 
 _CHUNK_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031
+# `riffle tail --json` ends a record with its place, "partition:offset"; a takedown goes on.
+_PLACE = re.compile(rb'"position":"(\d+):(\d+)"(?:\}\}?|,"deleted":true\})$')
+_PLACE_BYTES_MAX = 64
 
 
 class FeedError(Exception):
@@ -44,26 +48,27 @@ class ListSource:
 
 
 class _Lines:
-    """Bytes into lines; a record's offset is the number of lines before it."""
+    """Bytes into lines."""
 
     def __init__(self):
-        self.count = 0
         self._rest = b""
 
     def take(self, chunk):
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
-        first, self.count = self.count, self.count + len(lines)
-        return [(position(0, first + n), None, line) for n, line in enumerate(lines)]
+        return lines
 
 
 class FileSource:
-    """A file of JSON lines; with `follow`, lines that are appended later too."""
+    """A file of JSON lines; with `follow`, lines that are appended later too.
+
+    A record's offset is the number of lines before it.
+    """
 
     def __init__(self, path, follow=False):
         self._file = open(path, "rb")  # noqa: SIM115 - closed by close()
         self._end = os.fstat(self._file.fileno()).st_size
-        self._read = 0
+        self._read = self._count = 0
         self._follow = follow
         self._lines = _Lines()
 
@@ -77,7 +82,9 @@ class FileSource:
             time.sleep(timeout_s)
             chunk = self._file.read(_CHUNK_BYTES)
         self._read += len(chunk)
-        return self._lines.take(chunk)
+        lines = self._lines.take(chunk)
+        first, self._count = self._count, self._count + len(lines)
+        return [(position(0, first + n), None, line) for n, line in enumerate(lines)]
 
     def close(self):
         """Closes the file."""
@@ -85,16 +92,16 @@ class FileSource:
 
 
 class TailSource:
-    """A log as `riffle tail LOG --json` prints it: local logs, without any library.
+    """The curated or the mixture's log as `riffle tail LOG --json` prints it: local logs of any
+    number of partitions, without any library.
 
     `command` is the program with its global options, such as ["riffle", "-c", "riffle.toml"].
-    The log must have one partition, as logs do by default: a line does not say its place, so its
-    number stands for its offset.
     """
 
     def __init__(self, log="curated", command=("riffle",), follow=True):
         self._log, self._command, self._follow = log, list(command), follow
         self._lines = _Lines()
+        self._next = {}
         self.at_end = self.ended = False
         self._start("--from", "beginning", "--until-end")
 
@@ -107,7 +114,7 @@ class TailSource:
         chunk = os.read(self._tail.stdout.fileno(), _CHUNK_BYTES)
         if not chunk:
             self._finish()
-        return self._lines.take(chunk)
+        return [self._placed(line) for line in self._lines.take(chunk)]
 
     def close(self):
         """Ends the tail."""
@@ -139,13 +146,22 @@ class TailSource:
         self.close()
         if code or self.at_end:
             raise FeedError(f"riffle tail {self._log} exited {code}: {said}")
-        if "passed over" in said:
-            raise FeedError(f"{self._log} holds records that are no documents: {said}")
         self.at_end = True
         if self._follow:
-            self._start("--from", str(self._lines.count))
+            places = (f"{partition}:{offset}" for partition, offset in self._next.items())
+            self._start("--from", ",".join(places) or "beginning")
         else:
             self.ended = True
+
+    def _placed(self, line):
+        """The line with the place that it says."""
+        found = _PLACE.search(line, max(0, len(line) - _PLACE_BYTES_MAX))
+        if not found:
+            shown = line[:80].decode(errors="replace")
+            raise FeedError(f"riffle tail {self._log} does not say where a record stands: {shown}")
+        partition, offset = int(found[1]), int(found[2])
+        self._next[partition] = offset + 1
+        return position(partition, offset), None, line
 
 
 def _widen(pipe):

@@ -52,6 +52,24 @@ class Engines(EngineCase):
         self.assertGreaterEqual(len(gone), 25)
         self.assertEqual(set(it.withdrawn()), gone)
 
+    def test_logs_of_several_partitions_are_followed_and_resumed(self):
+        self.engine.configure("topics.partitions = 3")
+        self.engine.curate(documents(0, 200))
+        first = self.feed(follow=True)
+        stream = iter(first)
+        given = ids(itertools.islice(stream, 100))
+        self.assertEqual(sorted(given), sorted(self.engine.kept()))
+        self.engine.curate([{"id": given[0], "deleted": True}] + documents(200, 300))
+        kept = set(self.engine.kept())
+        given += ids(itertools.islice(stream, 10))
+        second = self.feed(state=json.loads(json.dumps(first.state_dict())))
+        given += ids(second)
+        self.assertEqual(len(given), len(set(given)))
+        self.assertLessEqual(kept, set(given))
+        self.assertEqual(set(second.withdrawn()), set(given) - kept)
+        places = [it["riffle"]["position"].split(":") for it in self.engine.kept().values()]
+        self.assertEqual({partition for partition, _ in places}, {"0", "1", "2"})
+
     def test_a_state_holds_across_changes_of_the_curated_set(self):
         self.engine.curate(documents(0, 200))
         first = self.feed()
