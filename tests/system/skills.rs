@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::model::TEXTS;
 use crate::site::{Site, encoder, json_lines};
+use crate::{broker, kcat};
 
 const SKILLS: [&str; 3] = ["read", "write", "sing"];
 /// Documents of each skill, of 10 tokens each.
@@ -143,6 +144,43 @@ fn the_curated_set_follows_the_losses_that_a_trainer_reports() {
     );
     site.run();
     assert_eq!(curated(&site), counts(30, 30));
+}
+
+#[test]
+fn what_others_report_and_is_no_report_is_a_dead_letter_once() {
+    let topics = [
+        ("losses_topic", "losses"),
+        ("topic", "mixture"),
+        ("dead_letters_topic", "losses-dead-letters"),
+    ];
+    let site = topics.into_iter().fold(
+        Site::kafka(broker::shared().bootstrap(), "trainers"),
+        |site, (key, log)| site.set(&format!("mixture.{key}=trainers-{log}")),
+    );
+    site.write("riffle.toml", RULES);
+    site.feed(&documents());
+    site.run();
+    let reported = b"a\tno report\nb\t{\"round\":1,\"skill\":\"read\",\"loss\":-1}\n\
+                     c\t{\"round\":1,\"skill\":\"read\",\"loss\":0.25}\nd\t\n";
+    kcat::produce("trainers-losses", reported);
+    site.run();
+    let letters = site.tail("losses-dead-letters");
+    let place = |it: &Value| json!([it["key"], it["topic"], it["partition"], it["offset"]]);
+    let expected = [("a", 0), ("b", 1), ("d", 3)];
+    let expected = expected.map(|(key, offset)| json!([key, "trainers-losses", 0, offset]));
+    assert_eq!(letters.iter().map(place).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (&letters[0]["value"], &letters[2]["value"]),
+        (&"no report".into(), &Value::Null)
+    );
+    let reason = letters[1]["reason"].as_str().unwrap();
+    assert!(reason.contains("loss"), "{reason}");
+
+    // Another start reads the losses again, and so do changed rules.
+    site.run();
+    site.write("riffle.toml", RULES.replace("rate = 0.2", "rate = 0.3"));
+    site.run();
+    assert_eq!(site.tail("losses-dead-letters"), letters);
 }
 
 #[test]

@@ -114,7 +114,7 @@ class TailSource:
         chunk = os.read(self._tail.stdout.fileno(), _CHUNK_BYTES)
         if not chunk:
             self._finish()
-        return [self._placed(line) for line in self._lines.take(chunk)]
+        return self._placed(self._lines.take(chunk))
 
     def close(self):
         """Ends the tail."""
@@ -153,15 +153,18 @@ class TailSource:
         else:
             self.ended = True
 
-    def _placed(self, line):
-        """The line with the place that it says."""
-        found = _PLACE.search(line, max(0, len(line) - _PLACE_BYTES_MAX))
-        if not found:
-            shown = line[:80].decode(errors="replace")
-            raise FeedError(f"riffle tail {self._log} does not say where a record stands: {shown}")
-        partition, offset = int(found[1]), int(found[2])
-        self._next[partition] = offset + 1
-        return position(partition, offset), None, line
+    def _placed(self, lines):
+        """The lines, each with the place that it says."""
+        records, find = [], _PLACE.search
+        for line in lines:
+            found = find(line, len(line) - _PLACE_BYTES_MAX)
+            if not found:
+                shown = line[:80].decode(errors="replace")
+                raise FeedError(f"riffle tail {self._log} says no place of a record: {shown}")
+            partition, offset = map(int, found.groups())
+            self._next[partition] = offset + 1
+            records.append((position(partition, offset), None, line))
+        return records
 
 
 def _widen(pipe):
