@@ -52,8 +52,9 @@ impl Member {
 
     /// Scores until the end, or until told to stop; on return all that was read is committed.
     ///
-    /// The end of a member is that of its partitions. What passes by itself is waited for: brokers
-    /// that are away, and another member in this one's place.
+    /// The end is that of all partitions: those of a member that was killed come to another when its
+    /// session is over. What passes by itself is waited for: brokers that are away, and another
+    /// member in this one's place.
     pub fn score(mut self) -> Result<(), EngineError> {
         while !is_set(self.work.stop()) {
             match self.step() {
@@ -121,20 +122,21 @@ impl Member {
             stop: Arc::clone(&revoked),
         };
         self.work.run(run)?;
-        match is_set(&revoked) {
-            true => Ok(Next::GoOn),
-            false => Ok(Next::End),
-        }
+        self.wait_for_others(&revoked)
     }
 
-    /// Waits as long as there are no partitions for this member, or until the others have reached
-    /// the end.
+    /// Waits as long as there are no partitions for this member.
     fn idle(&mut self, changed: &AtomicBool) -> Result<Next, EngineError> {
         tracing::info!("no partition is left for this scorer; it waits to take over");
+        self.wait_for_others(changed)
+    }
+
+    /// Waits until the group gives this member something else to do, or all have reached the end.
+    fn wait_for_others(&mut self, changed: &AtomicBool) -> Result<Next, EngineError> {
         let mut looked = None;
         while !is_set(changed) && !is_set(self.work.stop()) {
             if looked.is_none_or(|at: Instant| at.elapsed() >= LOOK) {
-                if self.others_have_ended()? {
+                if self.have_ended()? {
                     return Ok(Next::End);
                 }
                 looked = Some(Instant::now());
@@ -144,7 +146,7 @@ impl Member {
         Ok(Next::GoOn)
     }
 
-    fn others_have_ended(&mut self) -> Result<bool, EngineError> {
+    fn have_ended(&mut self) -> Result<bool, EngineError> {
         let Some(end) = self.work.end()? else {
             return Ok(false);
         };

@@ -16,6 +16,14 @@ use std::thread;
 use world::{Events, World};
 
 #[test]
+fn who_scores_until_the_end_waits_for_what_a_killed_scorer_had() {
+    let worlds = (0..).map(World::new);
+    let mut world = worlds.into_iter().find(World::has_two_partitions).unwrap();
+    world.end_beside_the_dead();
+    world.check();
+}
+
+#[test]
 fn model_scorers_come_and_go_and_every_document_is_scored_once_in_order() {
     let cases = std::env::var("RIFFLE_TEST_CASES").map_or(100, |cases| cases.parse().unwrap());
     let first = std::env::var("RIFFLE_TEST_SEED").map_or(0, |seed| seed.parse().unwrap());

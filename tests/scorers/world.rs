@@ -114,6 +114,48 @@ impl World {
         world
     }
 
+    pub fn has_two_partitions(&self) -> bool {
+        self.partitions == 2
+    }
+
+    /// One scores until the end, beside a member that was killed after it had got a partition.
+    ///
+    /// A group learns of a death late, so until then both count.
+    pub fn end_beside_the_dead(&mut self) {
+        (0..9).for_each(|_| self.arrive());
+        let arrived = self.store.committed(DOCUMENTS).len();
+        let dead = self.store.fork();
+        let member = dead.group(GROUP, DOCUMENTS, &[]).unwrap();
+        let end = self.store.ends(DOCUMENTS).unwrap();
+        let until = Box::new(move || Ok(Some(end.clone())));
+        let work = scoring(&self.store.fork(), Arc::default(), until);
+        let living = thread::spawn(move || score(work));
+        let before = self.done();
+        while self.done() == before {
+            let mut member = 0;
+            let in_turn = |members| {
+                member += 1;
+                member % members
+            };
+            let patience = Duration::from_millis(50);
+            self.store.rebalance(GROUP, patience, |_| false, in_turn);
+            thread::sleep(Duration::from_millis(100));
+        }
+        thread::sleep(Duration::from_millis(300));
+        assert!(!living.is_finished() && self.done() < arrived);
+        dead.crash_at(1, Side::Before);
+        assert!(dead.ends(DOCUMENTS).is_err());
+        drop(member);
+        self.share_out(Duration::from_secs(5), 0);
+        living.join().unwrap().unwrap();
+        assert_eq!(self.done(), arrived);
+    }
+
+    /// How many documents are scored, or of no use.
+    fn done(&self) -> usize {
+        self.store.committed(SCORED).len() + self.store.committed(DEAD_LETTERS).len()
+    }
+
     /// So many things happen.
     pub fn live(&mut self, steps: usize) {
         self.start();
@@ -141,34 +183,27 @@ impl World {
             running.store.set_paused(false);
         }
         let arrived = self.store.committed(DOCUMENTS).len();
-        let done = |store: &MemoryStore| {
-            store.committed(SCORED).len() + store.committed(DEAD_LETTERS).len()
-        };
-        while done(&self.store) < arrived {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{} of {arrived}",
-                done(&self.store)
-            );
+        while self.done() < arrived {
+            assert!(start.elapsed() < PATIENCE, "{} of {arrived}", self.done());
             self.bury();
             if self.running.is_empty() {
                 self.start();
             }
             self.share_out(Duration::from_secs(5), 0);
-            self.wait_while_it_goes_on(&done, arrived);
+            self.wait_while_it_goes_on(arrived);
         }
         self.stop_all();
     }
 
     /// Waits until all is done, or nothing has been for a while, or a scorer has ended.
-    fn wait_while_it_goes_on(&self, done: &impl Fn(&MemoryStore) -> usize, arrived: usize) {
-        let (mut count, mut since) = (done(&self.store), Instant::now());
+    fn wait_while_it_goes_on(&self, arrived: usize) {
+        let (mut count, mut since) = (self.done(), Instant::now());
         while count < arrived && since.elapsed() < STALLED {
             if self.running.iter().any(|it| it.thread.is_finished()) {
                 return;
             }
             thread::sleep(Duration::from_millis(2));
-            let now = done(&self.store);
+            let now = self.done();
             if now > count {
                 (count, since) = (now, Instant::now());
             }
