@@ -111,10 +111,11 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ModelError> {
     let mut source = open(path)?;
     let tokenizer = source.tokenizer()?;
     let config = source.config().clone();
-    if tokenizer.vocabulary() > config.vocabulary {
+    let separator = tokenizer.separator();
+    let known = tokenizer.vocabulary().max(separator as usize + 1);
+    if known > config.vocabulary {
         let what = format!(
-            "its tokenizer knows {} tokens, its embedding {}",
-            tokenizer.vocabulary(),
+            "its tokenizer knows {known} tokens, its embedding {}",
             config.vocabulary
         );
         return Err(ModelError::Malformed {
@@ -122,7 +123,6 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ModelError> {
             what,
         });
     }
-    let separator = tokenizer.separator();
     let source = source.as_mut();
     let (placed, fallback) = choose(options.device, |ordinal| match ordinal {
         Some(ordinal) => cuda::load(source, separator, ordinal, options),

@@ -117,6 +117,31 @@ fn fault_gguf_values_outside_their_limits() {
     }
 }
 
+/// Found by `make fuzz`: such a token was looked up behind the end of the embedding.
+#[test]
+fn fault_a_document_separator_that_the_embedding_does_not_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let tiny = Tiny::new(true, DType::F32);
+    let expected = format!(
+        "knows 4261412865 tokens, its embedding {}",
+        tiny.tokens.len()
+    );
+    let path = tiny.write_gguf(directory.path(), GgmlDType::F32, |metadata| {
+        let tokens = tiny.tokens.iter().map(|token| match token.as_str() {
+            "<|endoftext|>" => "<|other|>".to_owned(),
+            token => token.to_owned(),
+        });
+        let tokens = tokens.map(Value::String).collect();
+        set(metadata, "tokenizer.ggml.tokens", Value::Array(tokens));
+        set(
+            metadata,
+            "tokenizer.ggml.bos_token_id",
+            Value::U32(0xfe00_0000),
+        );
+    });
+    assert_says(&path, &expected);
+}
+
 #[test]
 fn fault_gguf_without_a_needed_value() {
     for key in [

@@ -23,7 +23,7 @@ pub const CONTEXT: usize = 512;
 pub struct Tiny {
     pub tensors: BTreeMap<String, Tensor>,
     tied: bool,
-    tokens: Vec<String>,
+    pub tokens: Vec<String>,
     merges: Vec<String>,
 }
 
