@@ -161,7 +161,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
         assert!(
-            since.elapsed() < Duration::from_secs(60),
+            since.elapsed() < Duration::from_secs(180),
             "waited in vain: {what}"
         );
         thread::sleep(Duration::from_millis(20));

@@ -130,6 +130,8 @@ fn of_two_supervised_clusters_on_one_topic_one_leaves_it_to_the_other() {
     let mut feed = || {
         site.feed(&[document(fed, 0), document(fed + 1, 0)]);
         fed += 2;
+        // Each feed is a process, and the rivals shall have the processor.
+        thread::sleep(Duration::from_millis(300));
     };
     feed();
     let mut scorer = site.spawn(&["score"]);
