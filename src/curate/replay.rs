@@ -85,6 +85,7 @@ impl Replay {
             until: Box::new(|| Ok(Some(Offsets::default()))),
         };
         let reader = EpochReader {
+            tells_of_marks: false,
             inputs: vec![scored],
             replay: true,
             first: REPLAY,

@@ -188,6 +188,7 @@ fn reader(
         until: topics.until,
     });
     EpochReader {
+        tells_of_marks: false,
         inputs: [scored].into_iter().chain(losses).collect(),
         replay,
         first,

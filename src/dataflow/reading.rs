@@ -45,6 +45,9 @@ impl Input {
 pub struct EpochReader {
     /// The logs to read.
     pub inputs: Vec<Input>,
+    /// Whether an epoch is also made of no record, where only marks of the store's own were passed:
+    /// so that a commit says it, and others who wait for that see the end of the log reached.
+    pub tells_of_marks: bool,
     /// Whether everything from the inputs' `known` up to their `from` is read first, as one epoch of
     /// its own.
     pub replay: bool,
@@ -113,7 +116,7 @@ impl EpochReader {
                 if !self.pass_on(index, &mut log.pending, &mut pace, sending, decode)? {
                     return Ok(());
                 }
-                self.note_offsets(index, log);
+                self.note_offsets(index, log, &mut pace);
             }
             let is_drained = logs.iter().all(|log| log.pending.is_empty());
             let ended = is_drained && self.has_ended()?;
@@ -215,9 +218,13 @@ impl EpochReader {
     }
 
     /// A store's own marks occupy offsets too: once all was passed on, they count as read.
-    fn note_offsets(&mut self, index: usize, log: &Open) {
-        if log.pending.is_empty() {
-            self.inputs[index].from = log.reader.offsets().clone();
+    fn note_offsets(&mut self, index: usize, log: &Open, pace: &mut Pace) {
+        let from = &mut self.inputs[index].from;
+        if log.pending.is_empty() && from != log.reader.offsets() {
+            from.clone_from(log.reader.offsets());
+            if self.tells_of_marks {
+                pace.add(0);
+            }
         }
     }
 

@@ -118,6 +118,7 @@ impl Work {
             until: Box::new(move || (until.lock().expect("no panic before"))()),
         };
         let reader = EpochReader {
+            tells_of_marks: true,
             inputs: vec![documents],
             replay: false,
             first: run.first,

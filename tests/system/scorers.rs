@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use riffle::log::kafka::{KafkaStore, TopicOptions};
+use riffle::log::{Record, Store};
 use serde_json::Value;
 
 use crate::broker;
@@ -191,6 +193,49 @@ fn more_scorers_than_partitions_wait_and_all_end_at_the_end() {
         assert_eq!(code, Some(0), "{said}");
     }
     assert_eq!(check("few"), 300);
+}
+
+/// Marks of transactions and what was aborted bring no record, but are passed and committed: each
+/// scorer waits until the others have said that they have come to the end.
+#[test]
+fn the_end_is_reached_behind_records_that_were_never_committed() {
+    let site = site("aborted").set("topics.partitions=2");
+    let fed: Vec<Value> = (0..20).map(|n| document(n, 0)).collect();
+    site.feed(&fed);
+    let servers = broker::shared().bootstrap().to_owned();
+    let properties = [("bootstrap.servers".to_owned(), servers)].into();
+    let store = KafkaStore::new(properties, TopicOptions::default()).unwrap();
+    let log = "aborted-documents";
+    let ends = store.ends(log).unwrap();
+    let mut writer = store.writer("aborted-feed", &[log]).unwrap();
+    for partition in 0..2 {
+        let record = Record {
+            key: Some(b"never".to_vec()),
+            value: None,
+            headers: Vec::new(),
+        };
+        writer.append(log, partition, record).unwrap();
+    }
+    // What has not left the producer yet leaves no trace.
+    thread::sleep(Duration::from_secs(1));
+    writer.abort().unwrap();
+    let later = store.ends(log).unwrap();
+    assert!(
+        ends.0
+            .iter()
+            .zip(&later.0)
+            .all(|(before, after)| before < after)
+    );
+    for scorers in [2, 1] {
+        let scorers: Vec<Child> = (0..scorers)
+            .map(|_| site.spawn(&["score", "--until-end"]))
+            .collect();
+        for scorer in scorers {
+            let (code, said) = said(scorer);
+            assert_eq!(code, Some(0), "{said}");
+        }
+    }
+    assert_eq!(check("aborted"), 20);
 }
 
 /// What `riffle check` says of the scorers: how many, and how many records at most are left.
